@@ -1,0 +1,1 @@
+//! kubectl llmcache: what people type, and local.

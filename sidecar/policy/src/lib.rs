@@ -1,0 +1,21 @@
+//! The language between operator and sidecar: the snapshot a workload executes, one file per stage that
+//! has policy, and every name both sides must spell alike. It knows no Kubernetes, no HTTP and no clock.
+
+pub mod glob;
+pub mod keyword;
+pub mod names;
+pub mod prompt_cache;
+pub mod result_cache;
+pub mod routing;
+pub mod scope;
+pub mod snapshot;
+pub mod ttl_class;
+pub mod upstream;
+
+pub use prompt_cache::PromptCache;
+pub use result_cache::ResultCache;
+pub use routing::Routing;
+pub use scope::Scope;
+pub use snapshot::{Identity, Invalidation, Mode, Revision, Snapshot};
+pub use ttl_class::TtlClass;
+pub use upstream::{Dialect, Upstream, Upstreams};

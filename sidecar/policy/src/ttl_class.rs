@@ -1,0 +1,57 @@
+//! TTL classes: how long an answer lives, by what was asked.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{glob::Glob, keyword::Keywords};
+
+/// One class; the first whose `matches` holds decides.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TtlClass {
+    /// Unique in the policy.
+    pub name: String,
+    /// Life of an entry in milliseconds; a hit never extends it.
+    pub ttl_ms: u64,
+    /// All conditions must hold; the default class has none.
+    pub matches: Match,
+}
+
+/// Conditions over a request.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Match {
+    /// At least one is in the last user text; empty = no condition.
+    pub any_keyword: Keywords,
+    /// None is in the last user text.
+    pub no_keyword: Keywords,
+    /// Request headers (lower case) with the value each must have.
+    pub header: BTreeMap<String, String>,
+    /// Glob over the effective model.
+    pub model: Option<Glob>,
+}
+
+/// What a request shows to conditions.
+pub struct Facts<'a> {
+    /// Last user text, folded by [`crate::keyword::fold`].
+    pub folded_text: &'a str,
+    /// Effective model.
+    pub model: &'a str,
+    /// Value of a request header.
+    pub header: &'a dyn Fn(&str) -> Option<&'a str>,
+}
+
+impl Match {
+    /// Whether all conditions hold.
+    pub fn holds(&self, facts: &Facts<'_>) -> bool {
+        let Self {
+            any_keyword,
+            no_keyword,
+            header,
+            model,
+        } = self;
+        (any_keyword.is_empty() || any_keyword.any_in(facts.folded_text))
+            && !no_keyword.any_in(facts.folded_text)
+            && header.iter().all(|(name, value)| (facts.header)(name) == Some(value))
+            && model.as_ref().is_none_or(|glob| glob.matches(facts.model))
+    }
+}
