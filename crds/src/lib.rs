@@ -1,0 +1,16 @@
+//! What users write: the `LLMCachePolicy` kind, its schema and its examples.
+//!
+//! Bounds and cross-field rules are part of the schema, so the API server and offline checks judge alike.
+//! Defaults are not: they are applied when a policy is compiled, and only named in the docs of each field.
+
+pub mod duration;
+pub mod policy;
+pub mod reference;
+pub mod rule;
+mod schema;
+pub mod size;
+pub mod status;
+
+pub use policy::{LLMCachePolicy, LLMCachePolicySpec, Mode};
+pub use schema::{definition, policy_schema};
+pub use status::LLMCachePolicyStatus;
