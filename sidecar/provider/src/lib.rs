@@ -1,0 +1,18 @@
+//! Provider wire formats: Anthropic Messages, OpenAI Chat Completions and Responses.
+//!
+//! Requests are a typed view over the client's exact bytes; nothing here opens a socket or reads a clock.
+
+pub mod answer;
+mod endpoint;
+pub mod error;
+pub mod json;
+pub mod models;
+pub mod prompt;
+pub mod replay;
+pub mod request;
+pub mod splice;
+mod sse;
+pub mod usage;
+
+pub use endpoint::{Endpoint, Provider, resolve};
+pub use request::Request;

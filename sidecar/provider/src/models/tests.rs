@@ -1,0 +1,143 @@
+use super::*;
+
+fn anthropic(model: &str) -> &'static ModelFacts {
+    facts(Provider::Anthropic, model).unwrap()
+}
+
+#[test]
+fn the_table_is_read_and_names_are_unique() {
+    let rows: Vec<ModelFacts> = serde_json::from_str(include_str!("../../data/models.json")).unwrap();
+    assert_eq!(rows, all());
+    let names = rows.iter().map(|row| 1 + row.aliases.len()).sum::<usize>();
+    assert_eq!(names, BY_NAME.len());
+    for row in &rows {
+        assert!(row.max_input <= row.context_window, "{}", row.id);
+        assert!(row.max_output <= row.context_window, "{}", row.id);
+    }
+}
+
+#[test]
+fn a_model_is_found_by_listed_names_only() {
+    let dated = anthropic("claude-haiku-4-5");
+    assert_eq!(dated.id, "claude-haiku-4-5-20251001");
+    assert!(facts(Provider::Anthropic, "claude-haiku-4-5-20990101").is_none());
+    assert!(facts(Provider::Anthropic, "claude-haiku-5-5-20990101").is_none());
+    assert!(facts(Provider::OpenAi, "claude-haiku-5-5").is_none());
+    assert_eq!(facts(Provider::OpenAi, "gpt-5.6").unwrap().id, "gpt-5.6-sol");
+}
+
+#[test]
+fn a_plain_request_fits_every_model() {
+    for row in all() {
+        let needs = Needs {
+            prompt_tokens: 1_000,
+            max_output: Some(4_096),
+            ..Needs::default()
+        };
+        assert_eq!(fits(&needs, row), Ok(()), "{}", row.id);
+    }
+}
+
+#[test]
+fn each_refusal_is_named() {
+    let haiku = anthropic("claude-haiku-4-5");
+    let opus = anthropic("claude-opus-5-5");
+    let base = Needs {
+        prompt_tokens: 100,
+        max_output: Some(100),
+        ..Needs::default()
+    };
+    let cases = [
+        (
+            Needs {
+                prompt_tokens: 200_001,
+                ..base.clone()
+            },
+            haiku,
+            Misfit::ContextWindow,
+        ),
+        (
+            Needs {
+                prompt_tokens: 190_000,
+                max_output: Some(20_000),
+                ..base.clone()
+            },
+            haiku,
+            Misfit::ContextWindow,
+        ),
+        (
+            Needs {
+                max_output: Some(64_001),
+                ..base.clone()
+            },
+            haiku,
+            Misfit::MaxOutput,
+        ),
+        (
+            Needs {
+                thinking: Some("disabled".into()),
+                ..base.clone()
+            },
+            opus,
+            Misfit::Thinking,
+        ),
+        (
+            Needs {
+                thinking: Some("adaptive".into()),
+                ..base.clone()
+            },
+            haiku,
+            Misfit::Thinking,
+        ),
+        (
+            Needs {
+                effort: Some("low".into()),
+                ..base.clone()
+            },
+            haiku,
+            Misfit::Effort,
+        ),
+        (
+            Needs {
+                forced_tool_choice: true,
+                ..base.clone()
+            },
+            opus,
+            Misfit::ForcedToolChoice,
+        ),
+        (
+            Needs {
+                sampling: true,
+                ..base.clone()
+            },
+            opus,
+            Misfit::Sampling,
+        ),
+        (
+            Needs {
+                prefill: true,
+                ..base.clone()
+            },
+            opus,
+            Misfit::Prefill,
+        ),
+    ];
+    for (needs, facts, misfit) in cases {
+        assert_eq!(fits(&needs, facts), Err(misfit));
+    }
+}
+
+#[test]
+fn sampling_on_reasoning_models_needs_effort_none() {
+    let needs = |effort: Option<&str>| Needs {
+        sampling: true,
+        effort: effort.map(Into::into),
+        ..Needs::default()
+    };
+    let gpt = |model| facts(Provider::OpenAi, model).unwrap();
+    assert_eq!(fits(&needs(Some("none")), gpt("gpt-6-sol")), Ok(()));
+    assert_eq!(fits(&needs(None), gpt("gpt-6-sol")), Err(Misfit::Sampling));
+    assert_eq!(fits(&needs(None), gpt("gpt-5.4")), Ok(()));
+    assert_eq!(fits(&needs(None), gpt("gpt-6.2-sol")), Err(Misfit::Sampling));
+    assert_eq!(fits(&needs(None), gpt("gpt-4.1")), Ok(()));
+}

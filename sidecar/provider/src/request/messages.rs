@@ -1,0 +1,329 @@
+//! Anthropic Messages (and `count_tokens`, whose body is a subset).
+
+mod blocks;
+mod rendered;
+
+use super::fields::fields;
+use super::{Leave, NoKey, Opaque, Turn, View, size};
+use crate::json::{Document, Kind, NodeId, Order};
+use crate::models::{ModelFacts, Needs};
+use crate::prompt::Prompt;
+
+use blocks::Tool;
+
+fields! {
+    /// The top level of a request.
+    Fields {
+        model, messages, system, tools, tool_choice, max_tokens, stream, stop_sequences, thinking, output_config,
+        output_format, temperature, top_p, top_k, container, context_management, mcp_servers, fallbacks,
+        fallback_credit_token, inference_geo, speed, service_tier, cache_control, metadata, diagnostics,
+        billing_policy, user_profile_id, compaction, thread,
+    }
+}
+
+/// A typed view of one request.
+#[derive(Debug)]
+pub(crate) struct Messages {
+    fields: Fields,
+    is_count: bool,
+}
+
+/// Claude Code's attribution block, and the words its system prompt has begun with.
+const CLAUDE_CODE: [&str; 2] = ["x-anthropic-billing-header", "You are Claude Code"];
+
+impl Messages {
+    pub(super) fn read(document: &Document, is_count: bool) -> Result<Self, Opaque> {
+        let fields = Fields::fields(document)?;
+        let is = |field: Option<NodeId>, kinds: &[Kind]| field.is_none_or(|node| kinds.contains(&document.kind(node)));
+        let checks = [
+            (
+                "messages",
+                fields.messages.is_some() && is(fields.messages, &[Kind::Array]),
+            ),
+            ("system", is(fields.system, &[Kind::String, Kind::Array, Kind::Null])),
+            ("tools", is(fields.tools, &[Kind::Array, Kind::Null])),
+            ("max_tokens", is(fields.max_tokens, &[Kind::Number])),
+            ("stream", is(fields.stream, &[Kind::True, Kind::False, Kind::Null])),
+        ];
+        match checks.into_iter().find(|(_, is_right)| !is_right) {
+            Some((name, _)) => Err(Opaque::WrongType(name)),
+            None => Ok(Self { fields, is_count }),
+        }
+    }
+
+    fn messages<'a>(&self, document: &'a Document) -> impl Iterator<Item = NodeId> + 'a {
+        self.fields
+            .messages
+            .into_iter()
+            .flat_map(|list| document.elements(list))
+    }
+
+    fn tools<'a>(&self, document: &'a Document) -> impl Iterator<Item = NodeId> + 'a {
+        self.fields.tools.into_iter().flat_map(|list| document.elements(list))
+    }
+
+    /// The content blocks of every message; string contents have none.
+    fn blocks<'a>(&self, document: &'a Document) -> impl Iterator<Item = NodeId> + 'a {
+        let content = |message| document.member(message, "content");
+        self.messages(document)
+            .filter_map(content)
+            .flat_map(|content| document.elements(content))
+    }
+
+    /// A field's value unless it is absent or `null`.
+    fn set(document: &Document, field: Option<NodeId>) -> Option<NodeId> {
+        field.filter(|node| document.kind(*node) != Kind::Null)
+    }
+
+    /// A string member of an object field.
+    fn word(document: &Document, field: Option<NodeId>, member: &str) -> Option<String> {
+        let node = document.set_member(field?, member)?;
+        document.text(node).map(Into::into)
+    }
+
+    fn forces_a_call(&self, document: &Document) -> bool {
+        let choice = Self::word(document, self.fields.tool_choice, "type");
+        matches!(choice.as_deref(), Some("any" | "tool"))
+    }
+
+    fn samples(&self, document: &Document) -> bool {
+        let differs = |field| Self::set(document, field).is_some_and(|node| document.number(node) != Some(1.0));
+        let Fields {
+            temperature,
+            top_p,
+            top_k,
+            ..
+        } = self.fields;
+        differs(temperature) || differs(top_p) || Self::set(document, top_k).is_some()
+    }
+
+    fn is_prefilled(&self, document: &Document) -> bool {
+        let last = self.messages(document).last();
+        let role = last.and_then(|message| document.member(message, "role"));
+        role.is_some_and(|role| document.is_text(role, "assistant"))
+    }
+}
+
+impl View for Messages {
+    fn stream(&self) -> Option<NodeId> {
+        self.fields.stream
+    }
+
+    fn temperature(&self) -> Option<NodeId> {
+        self.fields.temperature
+    }
+
+    fn seed(&self) -> Option<NodeId> {
+        None
+    }
+
+    fn wants_usage(&self, _document: &Document) -> bool {
+        // Every stream carries it.
+        true
+    }
+
+    fn end_users(&self, document: &Document) -> [Option<NodeId>; 3] {
+        let metadata = self.fields.metadata;
+        [
+            None,
+            None,
+            metadata.and_then(|metadata| document.set_member(metadata, "user_id")),
+        ]
+    }
+
+    fn user_text(&self, document: &Document, turn: Turn) -> String {
+        let mut texts = self.messages(document).filter_map(|message| {
+            let is_user = document.is_text(document.member(message, "role")?, "user");
+            let content = is_user.then(|| document.member(message, "content"))??;
+            blocks::text(document, content)
+        });
+        let text = match turn {
+            Turn::First => texts.next(),
+            Turn::Last => texts.last(),
+        };
+        text.unwrap_or_default()
+    }
+
+    fn has_tools(&self, document: &Document) -> bool {
+        let servers = self.fields.mcp_servers;
+        self.tools(document).next().is_some()
+            || servers.is_some_and(|servers| document.elements(servers).next().is_some())
+    }
+
+    fn has_server_tools(&self, document: &Document) -> bool {
+        let servers = self.fields.mcp_servers;
+        self.tools(document)
+            .any(|tool| blocks::tool(document, tool) != Tool::Client)
+            || servers.is_some_and(|servers| document.elements(servers).next().is_some())
+    }
+
+    fn history_has_thinking(&self, document: &Document) -> bool {
+        self.blocks(document).any(|block| blocks::is_thinking(document, block))
+    }
+
+    fn ends_with_tool_result(&self, document: &Document) -> bool {
+        let is_system = |message: &NodeId| {
+            document
+                .member(*message, "role")
+                .is_some_and(|role| document.is_text(role, "system"))
+        };
+        let last = self.messages(document).filter(|message| !is_system(message)).last();
+        let content = last.and_then(|message| document.member(message, "content"));
+        content.is_some_and(|content| {
+            document
+                .elements(content)
+                .any(|block| blocks::is_type(document, block, "tool_result"))
+        })
+    }
+
+    fn is_stateful(&self, document: &Document) -> bool {
+        let Fields { container, thread, .. } = self.fields;
+        Self::set(document, container)
+            .or_else(|| Self::set(document, thread))
+            .is_some()
+    }
+
+    fn is_claude_code(&self, document: &Document) -> bool {
+        let Some(system) = self.fields.system else {
+            return false;
+        };
+        let begins = |node| {
+            document
+                .text(node)
+                .is_some_and(|text| CLAUDE_CODE.iter().any(|word| text.starts_with(word)))
+        };
+        let texts = document
+            .elements(system)
+            .take(2)
+            .filter_map(|block| document.member(block, "text"));
+        begins(system) || texts.into_iter().any(begins)
+    }
+
+    fn needs(&self, document: &Document) -> Needs {
+        let prompt = [self.fields.tools, self.fields.system, self.fields.messages];
+        Needs {
+            prompt_tokens: size::tokens(document, prompt.into_iter().flatten()),
+            max_output: self.fields.max_tokens.and_then(|node| document.integer(node)),
+            thinking: Self::word(document, self.fields.thinking, "type"),
+            effort: Self::word(document, self.fields.output_config, "effort"),
+            forced_tool_choice: self.forces_a_call(document),
+            sampling: self.samples(document),
+            prefill: self.is_prefilled(document),
+        }
+    }
+
+    fn may_think(&self, document: &Document, facts: Option<&ModelFacts>) -> bool {
+        match Self::word(document, self.fields.thinking, "type").as_deref() {
+            Some("disabled") => facts.is_some_and(|facts| facts.thinking.always),
+            Some(_) => true,
+            None => facts.is_none_or(|facts| facts.thinking.unless_disabled),
+        }
+    }
+
+    fn no_key(&self, document: &Document, _stored_responses_served: bool) -> Option<NoKey> {
+        let is_set = |field| Self::set(document, field).is_some();
+        let prewarms = self
+            .fields
+            .max_tokens
+            .is_some_and(|node| document.number(node) == Some(0.0));
+        let gates = [
+            (self.is_count, NoKey::CountTokens),
+            (prewarms, NoKey::Prewarm),
+            (self.is_stateful(document), NoKey::Stateful),
+            (is_set(self.fields.fallback_credit_token), NoKey::FallbackToken),
+            (is_set(self.fields.compaction), NoKey::Compaction),
+            (self.has_server_tools(document), NoKey::HostedTool),
+        ];
+        let gate = gates.into_iter().find(|(is_closed, _)| *is_closed);
+        gate.map(|(_, reason)| reason).or_else(|| {
+            let system = self
+                .fields
+                .system
+                .into_iter()
+                .flat_map(|system| document.elements(system));
+            let mut content = system.filter_map(|block| blocks::no_key(document, block));
+            content.next().or_else(|| {
+                self.messages(document)
+                    .find_map(|message| blocks::message_no_key(document, message))
+            })
+        })
+    }
+
+    fn unknown(&self) -> &[(NodeId, NodeId)] {
+        &self.fields.unknown
+    }
+
+    fn key_fields(&self) -> Vec<(&'static str, Option<NodeId>, Leave)> {
+        let Fields {
+            model: _,           // the effective model is in the key instead
+            stream: _,          // one answer serves both
+            cache_control: _,   // a mark has no effect on the answer
+            metadata: _,        // names the end user, who is in the scope
+            service_tier: _,    // how soon, not what
+            diagnostics: _,     // reports on the prompt cache
+            billing_policy: _,  // who pays
+            user_profile_id: _, // who asks
+            unknown: _,         // either no key at all, or written by the caller of this
+            fallback_credit_token,
+            compaction,
+            thread, // no key at all; kept so that a lifted gate is still right
+            messages,
+            system,
+            tools,
+            tool_choice,
+            max_tokens,
+            stop_sequences,
+            thinking,
+            output_config,
+            output_format,
+            temperature,
+            top_p,
+            top_k,
+            container,
+            context_management,
+            mcp_servers,
+            fallbacks,
+            inference_geo,
+            speed, // same weights, but the answer's usage repeats it
+        } = &self.fields;
+        vec![
+            ("tools", *tools, Leave::KeyTools),
+            ("system", *system, Leave::Blocks),
+            ("messages", *messages, Leave::Messages),
+            ("tool_choice", *tool_choice, Leave::Nothing),
+            ("max_tokens", *max_tokens, Leave::Nothing),
+            ("stop_sequences", *stop_sequences, Leave::Nothing),
+            ("thinking", *thinking, Leave::Nothing),
+            ("output_config", *output_config, Leave::Nothing),
+            ("output_format", *output_format, Leave::Nothing),
+            ("temperature", *temperature, Leave::Nothing),
+            ("top_p", *top_p, Leave::Nothing),
+            ("top_k", *top_k, Leave::Nothing),
+            ("container", *container, Leave::Nothing),
+            ("context_management", *context_management, Leave::Nothing),
+            ("mcp_servers", *mcp_servers, Leave::Nothing),
+            ("fallbacks", *fallbacks, Leave::Nothing),
+            ("inference_geo", *inference_geo, Leave::Nothing),
+            ("speed", *speed, Leave::Nothing),
+            ("fallback_credit_token", *fallback_credit_token, Leave::Nothing),
+            ("compaction", *compaction, Leave::Nothing),
+            ("thread", *thread, Leave::Nothing),
+        ]
+    }
+
+    fn prompt_fields(&self) -> Vec<(&'static str, Option<NodeId>, Leave)> {
+        vec![
+            ("tools", self.fields.tools, Leave::Tools),
+            ("system", self.fields.system, Leave::Blocks),
+            ("messages", self.fields.messages, Leave::Messages),
+        ]
+    }
+
+    fn prompt(&self, document: &Document, order: Order) -> Prompt {
+        self.render(document, order)
+    }
+
+    fn echo(&self) -> Vec<(&'static str, Option<NodeId>)> {
+        Vec::new()
+    }
+}

@@ -1,0 +1,53 @@
+//! The closed list of reasons why a request has no key.
+
+/// Why a request cannot have a result-cache key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoKey {
+    /// The provider would summarise the conversation.
+    Compaction,
+    /// Counting tokens is no answer.
+    CountTokens,
+    /// An object names a member twice, so readers may differ on its value.
+    DuplicateMember,
+    /// A token that is good for this one body.
+    FallbackToken,
+    /// A file at the provider, which may be deleted or replaced.
+    FileContent,
+    /// The provider runs a tool, whose result depends on time and place.
+    HostedTool,
+    /// Half a surrogate pair, which no text can represent.
+    LoneSurrogate,
+    /// A request that only warms the prompt cache.
+    Prewarm,
+    /// The provider holds part of the conversation.
+    Stateful,
+    /// The provider would keep the answer under an id that two clients would then share.
+    StoredResponse,
+    /// A content block, item, role or tool that is not known.
+    UnknownBlock,
+    /// A top-level field that is not known.
+    UnknownField,
+    /// Content fetched from an address, which may change.
+    UrlContent,
+}
+
+impl NoKey {
+    /// The closed word for headers and labels.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Compaction => "compaction",
+            Self::CountTokens => "count_tokens",
+            Self::DuplicateMember => "duplicate_member",
+            Self::FallbackToken => "fallback_token",
+            Self::FileContent => "file_content",
+            Self::HostedTool => "hosted_tool",
+            Self::LoneSurrogate => "lone_surrogate",
+            Self::Prewarm => "prewarm",
+            Self::Stateful => "stateful",
+            Self::StoredResponse => "stored_response",
+            Self::UnknownBlock => "unknown_block",
+            Self::UnknownField => "unknown_field",
+            Self::UrlContent => "url_content",
+        }
+    }
+}
