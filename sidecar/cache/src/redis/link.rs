@@ -1,0 +1,112 @@
+//! The connections to the server: made, lost and made again off the request path.
+
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Client, RedisError};
+use tokio::time::{sleep, timeout};
+
+use crate::budget::{Breaker, Pass};
+
+/// How long connecting and one PING may take before the probe gives up and tries again.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
+/// Pause after the first failed probe; doubled up to `PROBE_PAUSE_MAX`, at which a returned server is seen.
+const PROBE_PAUSE: Duration = Duration::from_millis(50);
+const PROBE_PAUSE_MAX: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+pub(super) struct Link {
+    client: Client,
+    breaker: Breaker,
+    connections: Mutex<Option<Connections>>,
+}
+
+/// Two, so that a small read never waits behind a large write.
+#[derive(Clone)]
+struct Connections {
+    reader: MultiplexedConnection,
+    writer: MultiplexedConnection,
+}
+
+impl Link {
+    pub(super) fn new(client: Client, breaker: Breaker) -> Self {
+        Self {
+            client,
+            breaker,
+            connections: Mutex::default(),
+        }
+    }
+
+    pub(super) fn reader(&self) -> Option<(Pass, MultiplexedConnection)> {
+        let pass = self.breaker.pass()?;
+        Some((pass, self.connections.lock().as_ref()?.reader.clone()))
+    }
+
+    pub(super) fn writer(&self) -> Option<(Pass, MultiplexedConnection)> {
+        let pass = self.breaker.pass()?;
+        Some((pass, self.connections.lock().as_ref()?.writer.clone()))
+    }
+
+    /// Says that a call under this pass had no answer.
+    pub(super) fn fail(&self, pass: Pass) {
+        self.breaker.trip(pass);
+    }
+
+    /// Connects whenever the breaker is open; never returns.
+    pub(super) async fn keep_alive(&self) {
+        loop {
+            self.breaker.opened().await;
+            *self.connections.lock() = None;
+            *self.connections.lock() = Some(self.connect_until_heard().await);
+            self.breaker.close();
+            tracing::info!(store = "redis", "store is reachable");
+        }
+    }
+
+    async fn connect_until_heard(&self) -> Connections {
+        let mut pause = PROBE_PAUSE;
+        let mut is_known = false;
+        loop {
+            let error = match timeout(PROBE_TIMEOUT, self.connect()).await {
+                Ok(Ok(connections)) => return connections,
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "no answer in time".to_owned(),
+            };
+            if !is_known {
+                tracing::warn!(
+                    store = "redis",
+                    error,
+                    "store is not reachable, answering misses until it is"
+                );
+                is_known = true;
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(PROBE_PAUSE_MAX);
+        }
+    }
+
+    async fn connect(&self) -> Result<Connections, RedisError> {
+        let (reader, writer) = (self.greet().await?, self.greet().await?);
+        Ok(Connections { reader, writer })
+    }
+
+    async fn greet(&self) -> Result<MultiplexedConnection, RedisError> {
+        // The callers bound each call themselves.
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(None)
+            .set_response_timeout(None);
+        let mut connection = self
+            .client
+            .get_multiplexed_async_connection_with_config(&config)
+            .await?;
+        redis::cmd("PING").query_async::<()>(&mut connection).await?;
+        Ok(connection)
+    }
+}
+
+impl std::fmt::Debug for Connections {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Connections")
+    }
+}
