@@ -1,0 +1,201 @@
+//! Who saved what on one request: pure arithmetic from what it used to dollars per layer.
+//!
+//! C0 is the requested model with only the client's marks, C1 the model that answered with the same marks, C2 what
+//! was paid. Always: sum of savings − sum of overheads = C0 − C2. A saving that rests on an unknown price is not
+//! claimed, and where no mark of ours was placed the provider's own count of cached tokens is the client's.
+
+use jiff::Timestamp;
+use llmcache_provider::Provider;
+use llmcache_provider::usage::{Billing, Usage};
+
+use super::money::Nano;
+use super::prices::{Bill, Cost, PriceTable, Unpriced};
+use super::shadow::Split;
+
+/// What is known of one request when its answer ends.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'a> {
+    /// Whose model.
+    pub provider: Provider,
+    /// The model the client asked for; for `auto` that of `defaultTier`.
+    pub requested: &'a str,
+    /// The model that answered.
+    pub effective: &'a str,
+    /// When the request began; its day's prices hold.
+    pub at: Timestamp,
+    /// What the answer used, by the provider's count; of a stored answer, when it was made.
+    pub usage: &'a Usage,
+    /// The answer's modifiers of price.
+    pub billing: &'a Billing,
+    /// What the provider would have cached by the client's own marks; absent when the model is not known.
+    pub shadow: Option<Split>,
+    /// Who answered.
+    pub served: Served,
+    /// Whether the usage is our estimate, not the provider's word (cancelled calls).
+    pub estimated: bool,
+}
+
+/// Who answered, as far as money goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Served {
+    /// The provider, for this request; no mark of ours was in it.
+    Provider,
+    /// The provider, for this request; we had placed marks.
+    ProviderMarked,
+    /// The result cache, or the answer of an identical call in flight: it cost nothing.
+    ResultCache,
+}
+
+/// Dollars and tokens of one request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settlement {
+    /// Without us.
+    pub counterfactual: Nano,
+    /// Paid.
+    pub actual: Nano,
+    /// Gross, by layer; a layer that cost more than it saved is negative.
+    pub saved: Saved,
+    /// What our own marks' writes cost beyond plain input.
+    pub write_premium: Nano,
+    /// Tokens billed for this request; none when the result cache answered.
+    pub billed: Usage,
+    /// Tokens of the answer, whoever made it.
+    pub answer: Usage,
+    /// Prompt tokens the provider read from its cache because of our marks.
+    pub reads_gained: u64,
+    /// Whether the provider answered.
+    pub is_upstream: bool,
+    /// Whether the usage is estimated.
+    pub estimated: bool,
+    /// What has no known price; then no saving is claimed.
+    pub unpriced: Vec<Unpriced>,
+}
+
+/// Gross savings by layer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Saved {
+    /// By answering on another model.
+    pub routing: Nano,
+    /// By not asking again.
+    pub result_cache: Nano,
+    /// By our marks.
+    pub prompt_cache: Nano,
+}
+
+impl Settlement {
+    /// Saved net of overheads.
+    pub fn net(&self) -> Nano {
+        self.counterfactual - self.actual
+    }
+}
+
+/// Settles one request.
+pub fn settle(prices: &PriceTable, facts: &Facts<'_>) -> Settlement {
+    let Facts {
+        provider,
+        requested,
+        effective,
+        at,
+        usage,
+        billing,
+        served,
+        estimated,
+        ..
+    } = *facts;
+    let is_upstream = served != Served::ResultCache;
+    let bill = |usage| Bill {
+        provider,
+        at,
+        answered: effective,
+        usage,
+        billing,
+    };
+    let shadow = shadow_usage(facts);
+    let before = prices.cost(&bill(&shadow), requested);
+    let routed = prices.cost(&bill(&shadow), effective);
+    let (paid, premium) = if is_upstream {
+        let extra = extra_writes(usage, &shadow);
+        (
+            prices.cost(&bill(usage), effective),
+            prices.write_premium(&bill(usage), effective, &extra),
+        )
+    } else {
+        (Cost::default(), Cost::default())
+    };
+    let settlement = Settlement {
+        counterfactual: paid.nano,
+        actual: paid.nano,
+        billed: if is_upstream { *usage } else { Usage::default() },
+        answer: *usage,
+        is_upstream,
+        estimated,
+        unpriced: unpriced([&before, &routed, &paid, &premium]),
+        ..Settlement::default()
+    };
+    if !settlement.unpriced.is_empty() {
+        return settlement;
+    }
+    let by_marks = routed.nano - paid.nano + premium.nano;
+    let (result_cache, prompt_cache) = if is_upstream {
+        (Nano::ZERO, by_marks)
+    } else {
+        (routed.nano, Nano::ZERO)
+    };
+    Settlement {
+        counterfactual: before.nano,
+        saved: Saved {
+            routing: before.nano - routed.nano,
+            result_cache,
+            prompt_cache,
+        },
+        write_premium: premium.nano,
+        reads_gained: if is_upstream {
+            usage.cache_read.saturating_sub(shadow.cache_read)
+        } else {
+            0
+        },
+        ..settlement
+    }
+}
+
+/// The usage the provider would have reported had only the client placed marks.
+fn shadow_usage(facts: &Facts<'_>) -> Usage {
+    let reported = *facts.usage;
+    match (facts.served, facts.provider) {
+        // Attempts billed one by one each have a prompt of their own, which the shadow does not see.
+        _ if !facts.billing.iterations.is_empty() => reported,
+        (Served::Provider, _) | (Served::ProviderMarked, Provider::OpenAi) => reported,
+        (Served::ProviderMarked, Provider::Anthropic) => facts.shadow.map_or(reported, |split| split.usage(&reported)),
+        (Served::ResultCache, _) => facts.shadow.unwrap_or_default().usage(&reported),
+    }
+}
+
+/// Written tokens beyond the shadow's, the shorter lifetimes first.
+fn extra_writes(actual: &Usage, shadow: &Usage) -> Usage {
+    let mut left = actual.cache_write().saturating_sub(shadow.cache_write());
+    let mut take = |actual: u64, shadow: u64| {
+        let extra = actual.saturating_sub(shadow).min(left);
+        left -= extra;
+        extra
+    };
+    Usage {
+        cache_write_5m: take(actual.cache_write_5m, shadow.cache_write_5m),
+        cache_write_30m: take(actual.cache_write_30m, shadow.cache_write_30m),
+        cache_write_1h: take(actual.cache_write_1h, shadow.cache_write_1h),
+        cache_write_12h: take(actual.cache_write_12h, shadow.cache_write_12h),
+        ..Usage::default()
+    }
+}
+
+fn unpriced(costs: [&Cost; 4]) -> Vec<Unpriced> {
+    let mut all: Vec<_> = costs
+        .into_iter()
+        .flat_map(|cost| cost.unpriced.iter().copied())
+        .collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+#[cfg(test)]
+mod tests;
