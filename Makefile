@@ -1,0 +1,44 @@
+# The only commands people need. Each one installs what it misses and says what it does.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# Slow downloads and builds outlive a clone: keyed by content, so a second run is quick.
+export LLMCACHE_CACHE := $(or $(XDG_CACHE_HOME),$(or $(HOME),/root)/.cache)/llmcache
+export CARGO_TARGET_DIR ?= $(LLMCACHE_CACHE)/target
+export PATH := $(PATH):$(or $(HOME),/root)/.cargo/bin:/usr/local/sbin:/usr/sbin:/sbin
+
+# In CI the committed Cargo.lock is the truth; at a desk cargo may still add to it.
+LOCKED := $(if $(CI),--locked)
+export LLMCACHE_CARGO_FLAGS := $(LOCKED)
+
+.PHONY: help run test lint bench generate
+
+help: ## Show this list
+	@printf 'llmcache: make COMMAND\n\n'
+	@sed -nE 's/^([a-z]+):.*## (.*)/  \1\t\2/p' Makefile | expand -t 14
+	@printf '\nDownloads and builds are kept in %s\n' '$(LLMCACHE_CACHE)'
+
+run: ## Play sample traffic through llmcache and show what it saves (ARGS=--once ends there, DATA=dir plays agent traces)
+	@tests/setup/packages.sh rust
+	@echo 'building kubectl-llmcache and the player (release, kept in $(CARGO_TARGET_DIR))'
+	@cargo build --release $(LOCKED) -p llmcache-cli -p llmcache-tests --bin kubectl-llmcache --bin demo
+	@exec "$$CARGO_TARGET_DIR/release/demo" $(if $(DATA),--data '$(DATA)') $(ARGS)
+
+test: ## Check format, lints, generated files and policies, run every test, end with a summary
+	@tests/setup/packages.sh rust redis python node
+	@exec tests/setup/test.sh
+
+lint: ## Check format, clippy and the example policies
+	@tests/setup/packages.sh rust
+	@tests/setup/lint.sh
+
+bench: ## Measure against direct calls and nginx, beside the targets (ARGS go to the bench)
+	@tests/setup/packages.sh rust redis nginx
+	@cargo build --release $(LOCKED) -p llmcache-cli --bin kubectl-llmcache
+	@exec cargo run --release $(LOCKED) -p llmcache-tests --bin bench -- $(ARGS)
+
+generate: ## Write the CRDs and the policy reference from the Rust types
+	@tests/setup/packages.sh rust
+	@cargo run $(LOCKED) -p llmcache-crds --bin generate-crds

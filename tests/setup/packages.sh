@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# packages.sh KIND…: installs the Debian packages a command needs, only those missing.
+# Kinds: rust (a compiler and linker), redis, nginx, python, node. Rust itself is never installed behind your back.
+set -euo pipefail
+source "$(dirname "$0")/say.sh"
+
+missing=()
+
+# want PACKAGE CHECK…: notes the package when the check fails.
+want() {
+  local package=$1
+  shift
+  "$@" >/dev/null 2>&1 || missing+=("$package")
+}
+
+require_rust() {
+  command -v cargo >/dev/null || fail "cargo is missing: install Rust 1.95 or newer from https://rustup.rs, open a new shell, and run this again"
+  cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1 ||
+    fail "rustfmt or clippy is missing: run 'rustup component add rustfmt clippy', then this again"
+}
+
+install() {
+  local apt=(apt-get)
+  if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null || fail "please install as root: apt-get install ${missing[*]}"
+    apt=(sudo apt-get)
+  fi
+  command -v apt-get >/dev/null || fail "please install with your system's package tool what Debian calls: ${missing[*]}"
+  say "installing with apt: ${missing[*]} (Debian may start redis-server and nginx as services; nothing here uses those)"
+  export DEBIAN_FRONTEND=noninteractive
+  "${apt[@]}" -qq update </dev/null >&2
+  "${apt[@]}" -qq install -y --no-install-recommends "${missing[@]}" </dev/null >&2
+}
+
+for kind in "$@"; do
+  case $kind in
+    rust) require_rust; want build-essential cc --version ;;
+    redis) want redis-server command -v redis-server ;;
+    nginx) want nginx-light command -v nginx ;;
+    python) want python3 python3 --version; want python3-venv python3 -c 'import ensurepip, venv' ;;
+    node) want nodejs node --version; want npm npm --version ;;
+    *) fail "unknown kind '$kind': one of rust redis nginx python node" ;;
+  esac
+done
+[ "${#missing[@]}" -eq 0 ] || install
