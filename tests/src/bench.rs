@@ -1,0 +1,74 @@
+//! `make bench`: how the sidecar measures against DESIGN's targets, each figure beside a baseline of the same run.
+//!
+//! The load generator and the upstream are blocking threads over plain sockets: on two shared cores every microsecond they
+//! spend is one the proxy under test does not get. The upstream answers from memory and is not the fake provider, whose
+//! bookkeeping would be larger than the figures. Only loopback is touched, and every count is bounded by the plan.
+
+mod answers;
+mod client;
+mod hits;
+mod lanes;
+mod later;
+mod marks;
+mod memory;
+mod pass_through;
+mod process;
+mod report;
+mod streams;
+mod upstream;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use self::process::{Nginx, Workshop};
+use self::report::Report;
+use self::upstream::Upstream;
+
+/// What to run and how long.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The release binary of `kubectl-llmcache`.
+    pub llmcache: PathBuf,
+    /// Debian's nginx, the baseline reverse proxy.
+    pub nginx: PathBuf,
+    /// Debian's Redis server, for the shared tier.
+    pub redis_server: PathBuf,
+    /// Rounds per row; a figure is the median over rounds.
+    pub rounds: usize,
+    /// Requests per lane in one round.
+    pub requests: usize,
+}
+
+/// Runs every row of this version and lists the rows of later ones as not measured.
+pub fn run(plan: &Plan, mut progress: impl FnMut(&str)) -> Result<Report> {
+    let shop = Workshop::open(plan.clone())?;
+    let upstream = Upstream::start()?;
+    let nginx = Nginx::start(&shop, upstream.address())?;
+    let bench = Bench { shop, upstream, nginx };
+
+    let mut report = Report::new(plan.rounds, plan.requests);
+    let sections: [(&str, Section); 6] = [
+        ("memory at rest", memory::measure),
+        ("pass-through", pass_through::measure),
+        ("exact hits", hits::measure),
+        ("large bodies with marks", marks::measure),
+        ("streams", streams::measure),
+        ("identical calls at once", hits::measure_single_flight),
+    ];
+    for (name, section) in sections {
+        progress(name);
+        section(&bench, &mut report)?;
+    }
+    later::list(&mut report);
+    Ok(report)
+}
+
+type Section = fn(&Bench, &mut Report) -> Result<()>;
+
+/// Everything a section needs: the processes that live for the whole run, and where to start more.
+struct Bench {
+    shop: Workshop,
+    upstream: Upstream,
+    nginx: Nginx,
+}
