@@ -22,7 +22,7 @@ pub struct Prompt {
 }
 
 /// One tool, system block or content block (OpenAI: one list of tools, instructions, message or item).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Block {
     /// Which part of the prompt it belongs to.
     pub level: Level,
@@ -135,7 +135,7 @@ impl<'a> Builder<'a> {
         // Neither byte can stand inside a JSON value, so no content can imitate a boundary.
         text.extend([b'\x1e', b'0' + block.role as u8]);
         write(self.document, node, leave, self.order, &mut |bytes| {
-            text.extend_from_slice(bytes)
+            text.extend_from_slice(bytes);
         });
         block.end = text.len();
         self.prompt.blocks.push(block);

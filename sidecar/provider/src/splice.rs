@@ -17,24 +17,24 @@ pub struct Splice {
 ///
 /// Insertions at one offset keep their order in `splices`. A splice that overlaps an earlier one or reaches past
 /// the body is left out: the client's own bytes are always right.
-pub fn apply(body: &Bytes, splices: &mut Vec<Splice>) -> Bytes {
+pub fn apply(body: &Bytes, splices: &mut [Splice]) -> Bytes {
     if splices.is_empty() {
         return body.clone();
     }
     splices.sort_by_key(|splice| (splice.range.start, splice.range.end));
     let added = splices.iter().map(|splice| splice.with.len()).sum::<usize>();
-    let mut spliced = Vec::with_capacity(body.len() + added);
+    let mut edited = Vec::with_capacity(body.len() + added);
     let mut copied = 0;
     for Splice { range, with } in splices.iter() {
         if range.start < copied || range.end < range.start || range.end > body.len() {
             continue;
         }
-        spliced.extend_from_slice(&body[copied..range.start]);
-        spliced.extend_from_slice(with);
+        edited.extend_from_slice(&body[copied..range.start]);
+        edited.extend_from_slice(with);
         copied = range.end;
     }
-    spliced.extend_from_slice(&body[copied..]);
-    spliced.into()
+    edited.extend_from_slice(&body[copied..]);
+    edited.into()
 }
 
 #[cfg(test)]
@@ -75,6 +75,6 @@ mod tests {
     #[test]
     fn no_splice_copies_nothing() {
         let body = Bytes::from_static(b"{}");
-        assert_eq!(apply(&body, &mut Vec::new()).as_ptr(), body.as_ptr());
+        assert_eq!(apply(&body, &mut []).as_ptr(), body.as_ptr());
     }
 }

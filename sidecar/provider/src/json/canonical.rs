@@ -12,6 +12,7 @@ pub trait Filter: Copy {
     /// The filter for this member's value, or nothing when the member is left out.
     fn member(self, name: &str) -> Option<Self>;
     /// The filter for the elements of this array.
+    #[must_use]
     fn element(self) -> Self;
     /// Whether nothing here or below is left out.
     fn keeps_all(self) -> bool;

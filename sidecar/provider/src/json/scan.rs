@@ -181,8 +181,8 @@ impl Scanner<'_> {
             let Some(length) = memchr::memchr2(b'"', b'\\', rest) else {
                 return self.broken();
             };
-            // Without an early exit the comparison is vectorised.
-            if rest[..length].iter().fold(false, |found, byte| found | (*byte < 0x20)) {
+            // The smallest byte, not the first small one: without an early exit the search is vectorised.
+            if rest[..length].iter().fold(u8::MAX, |least, byte| least.min(*byte)) < 0x20 {
                 return self.broken();
             }
             self.at += length;

@@ -42,89 +42,33 @@ fn a_plain_request_fits_every_model() {
 fn each_refusal_is_named() {
     let haiku = anthropic("claude-haiku-4-5");
     let opus = anthropic("claude-opus-5-5");
-    let base = Needs {
-        prompt_tokens: 100,
-        max_output: Some(100),
-        ..Needs::default()
+    let refused = |facts, change: fn(&mut Needs)| {
+        let mut needs = Needs {
+            prompt_tokens: 100,
+            max_output: Some(100),
+            ..Needs::default()
+        };
+        change(&mut needs);
+        fits(&needs, facts).unwrap_err().word()
     };
-    let cases = [
-        (
-            Needs {
-                prompt_tokens: 200_001,
-                ..base.clone()
-            },
-            haiku,
-            Misfit::ContextWindow,
-        ),
-        (
-            Needs {
-                prompt_tokens: 190_000,
-                max_output: Some(20_000),
-                ..base.clone()
-            },
-            haiku,
-            Misfit::ContextWindow,
-        ),
-        (
-            Needs {
-                max_output: Some(64_001),
-                ..base.clone()
-            },
-            haiku,
-            Misfit::MaxOutput,
-        ),
-        (
-            Needs {
-                thinking: Some("disabled".into()),
-                ..base.clone()
-            },
-            opus,
-            Misfit::Thinking,
-        ),
-        (
-            Needs {
-                thinking: Some("adaptive".into()),
-                ..base.clone()
-            },
-            haiku,
-            Misfit::Thinking,
-        ),
-        (
-            Needs {
-                effort: Some("low".into()),
-                ..base.clone()
-            },
-            haiku,
-            Misfit::Effort,
-        ),
-        (
-            Needs {
-                forced_tool_choice: true,
-                ..base.clone()
-            },
-            opus,
-            Misfit::ForcedToolChoice,
-        ),
-        (
-            Needs {
-                sampling: true,
-                ..base.clone()
-            },
-            opus,
-            Misfit::Sampling,
-        ),
-        (
-            Needs {
-                prefill: true,
-                ..base.clone()
-            },
-            opus,
-            Misfit::Prefill,
-        ),
-    ];
-    for (needs, facts, misfit) in cases {
-        assert_eq!(fits(&needs, facts), Err(misfit));
-    }
+    assert_eq!(refused(haiku, |needs| needs.prompt_tokens = 200_001), "context_window");
+    assert_eq!(refused(haiku, |needs| needs.prompt_tokens = 199_901), "context_window");
+    assert_eq!(refused(haiku, |needs| needs.max_output = Some(64_001)), "max_output");
+    assert_eq!(
+        refused(haiku, |needs| needs.thinking = Some("adaptive".into())),
+        "thinking"
+    );
+    assert_eq!(
+        refused(opus, |needs| needs.thinking = Some("disabled".into())),
+        "thinking"
+    );
+    assert_eq!(refused(haiku, |needs| needs.effort = Some("low".into())), "effort");
+    assert_eq!(
+        refused(opus, |needs| needs.forced_tool_choice = true),
+        "forced_tool_choice"
+    );
+    assert_eq!(refused(opus, |needs| needs.sampling = true), "sampling");
+    assert_eq!(refused(opus, |needs| needs.prefill = true), "prefill");
 }
 
 #[test]

@@ -7,13 +7,39 @@ use crate::models::{ModelFacts, Needs};
 use crate::prompt::{Block, Builder, Level, Prompt, Role, Site};
 
 fields! {
-    /// The top level of a request.
-    Fields {
-        model, messages, tools, tool_choice, functions, function_call, parallel_tool_calls, response_format,
-        max_tokens, max_completion_tokens, stop, n, seed, temperature, top_p, frequency_penalty, presence_penalty,
-        logit_bias, logprobs, top_logprobs, reasoning_effort, verbosity, modalities, audio, prediction,
-        web_search_options, moderation, stream, stream_options, user, safety_identifier, metadata, store,
-        prompt_cache_key, prompt_cache_options, prompt_cache_retention, service_tier,
+    in_key {
+        messages: ChatMessages,
+        tools: Nothing, tool_choice: Nothing, functions: Nothing, function_call: Nothing, parallel_tool_calls: Nothing,
+        response_format: Nothing, max_tokens: Nothing, max_completion_tokens: Nothing, stop: Nothing, n: Nothing,
+        seed: Nothing, temperature: Nothing, top_p: Nothing, frequency_penalty: Nothing, presence_penalty: Nothing,
+        logit_bias: Nothing, logprobs: Nothing, top_logprobs: Nothing, reasoning_effort: Nothing, verbosity: Nothing,
+        modalities: Nothing, audio: Nothing, web_search_options: Nothing, moderation: Nothing,
+        // Only speed, but the answer's usage counts its tokens.
+        prediction: Nothing,
+    }
+    not_in_key {
+        /// The effective model is in the key instead.
+        model,
+        /// One answer serves both.
+        stream,
+        /// Shapes the stream, which is made anew for each caller.
+        stream_options,
+        /// Names the end user, who is in the scope.
+        user,
+        /// Names the end user, who is in the scope.
+        safety_identifier,
+        /// Labels the request.
+        metadata,
+        /// Keeps a copy, with no effect on the answer.
+        store,
+        /// Prompt caching has no effect on the answer.
+        prompt_cache_key,
+        /// Prompt caching has no effect on the answer.
+        prompt_cache_options,
+        /// Prompt caching has no effect on the answer.
+        prompt_cache_retention,
+        /// How soon, not what.
+        service_tier,
     }
 }
 
@@ -25,7 +51,7 @@ pub(crate) struct Chat {
 
 impl Chat {
     pub(super) fn read(document: &Document) -> Result<Self, Opaque> {
-        let fields = Fields::fields(document)?;
+        let fields = Fields::read(document)?;
         let is = |field: Option<NodeId>, kinds: &[Kind]| field.is_none_or(|node| kinds.contains(&document.kind(node)));
         let checks = [
             (
@@ -213,75 +239,7 @@ impl View for Chat {
     }
 
     fn key_fields(&self) -> Vec<(&'static str, Option<NodeId>, Leave)> {
-        let Fields {
-            model: _,                  // the effective model is in the key instead
-            stream: _,                 // one answer serves both
-            stream_options: _,         // shapes the stream, which is made anew for each caller
-            user: _,                   // names the end user, who is in the scope
-            safety_identifier: _,      // the same
-            metadata: _,               // labels the request
-            store: _,                  // keeps a copy, with no effect on the answer
-            prompt_cache_key: _,       // prompt caching has no effect on the answer
-            prompt_cache_options: _,   // the same
-            prompt_cache_retention: _, // the same
-            service_tier: _,           // how soon, not what
-            unknown: _,                // either no key at all, or written by the caller of this
-            messages,
-            tools,
-            tool_choice,
-            functions,
-            function_call,
-            parallel_tool_calls,
-            response_format,
-            max_tokens,
-            max_completion_tokens,
-            stop,
-            n,
-            seed,
-            temperature,
-            top_p,
-            frequency_penalty,
-            presence_penalty,
-            logit_bias,
-            logprobs,
-            top_logprobs,
-            reasoning_effort,
-            verbosity,
-            modalities,
-            audio,
-            prediction,
-            web_search_options,
-            moderation,
-        } = &self.fields;
-        let whole = |name, field: &Option<NodeId>| (name, *field, Leave::Nothing);
-        vec![
-            ("messages", *messages, Leave::ChatMessages),
-            whole("tools", tools),
-            whole("tool_choice", tool_choice),
-            whole("functions", functions),
-            whole("function_call", function_call),
-            whole("parallel_tool_calls", parallel_tool_calls),
-            whole("response_format", response_format),
-            whole("max_tokens", max_tokens),
-            whole("max_completion_tokens", max_completion_tokens),
-            whole("stop", stop),
-            whole("n", n),
-            whole("seed", seed),
-            whole("temperature", temperature),
-            whole("top_p", top_p),
-            whole("frequency_penalty", frequency_penalty),
-            whole("presence_penalty", presence_penalty),
-            whole("logit_bias", logit_bias),
-            whole("logprobs", logprobs),
-            whole("top_logprobs", top_logprobs),
-            whole("reasoning_effort", reasoning_effort),
-            whole("verbosity", verbosity),
-            whole("modalities", modalities),
-            whole("audio", audio),
-            whole("prediction", prediction),
-            whole("web_search_options", web_search_options),
-            whole("moderation", moderation),
-        ]
+        self.fields.in_key()
     }
 
     fn prompt_fields(&self) -> Vec<(&'static str, Option<NodeId>, Leave)> {

@@ -1,29 +1,46 @@
-//! Reading an object's members into a typed struct that a later `let` can take apart field by field.
+//! A view's fields, each declared with whether it is in the key.
+//!
+//! The macro takes the struct apart without `..` and demands a reason for each field left out, so a new field does
+//! not compile until somebody has decided where it belongs.
 
-/// Declares a view's fields, all optional, and its constructor from the document's root.
+/// Declares the fields of a request's top level: those in the key with what is left out inside them, then those
+/// that are not, each with its reason.
 macro_rules! fields {
-    ($(#[$meta:meta])* $name:ident { $($field:ident),* $(,)? }) => {
-        $(#[$meta])*
+    (
+        in_key { $($key:ident: $leave:ident),* $(,)? }
+        not_in_key { $($(#[doc = $why:literal])+ $out:ident),* $(,)? }
+    ) => {
+        /// The top level of a request.
         #[derive(Debug, Default)]
-        pub(crate) struct $name {
-            $($field: Option<$crate::json::NodeId>,)*
+        struct Fields {
+            $($key: Option<$crate::json::NodeId>,)*
+            $($(#[doc = $why])+ $out: Option<$crate::json::NodeId>,)*
+            /// Members of other names: the request has no key, or its caller writes them.
             unknown: Vec<($crate::json::NodeId, $crate::json::NodeId)>,
         }
 
-        impl $name {
-            fn fields(document: &$crate::json::Document) -> Result<Self, $crate::request::Opaque> {
+        impl Fields {
+            fn read(document: &$crate::json::Document) -> Result<Self, $crate::request::Opaque> {
                 let mut fields = Self::default();
                 for (name, value) in document.members(document.root()) {
-                    match document.text(name).as_deref() {
-                        $(Some(stringify!($field)) => {
-                            if fields.$field.replace(value).is_some() {
-                                return Err($crate::request::Opaque::Duplicate(stringify!($field)));
-                            }
-                        })*
-                        _ => fields.unknown.push((name, value)),
+                    let (field, name) = match document.text(name).as_deref() {
+                        $(Some(stringify!($key)) => (&mut fields.$key, stringify!($key)),)*
+                        $(Some(stringify!($out)) => (&mut fields.$out, stringify!($out)),)*
+                        _ => {
+                            fields.unknown.push((name, value));
+                            continue;
+                        }
+                    };
+                    if field.replace(value).is_some() {
+                        return Err($crate::request::Opaque::Duplicate(name));
                     }
                 }
                 Ok(fields)
+            }
+
+            fn in_key(&self) -> Vec<(&'static str, Option<$crate::json::NodeId>, $crate::request::Leave)> {
+                let Self { $($key,)* $($out: _,)* unknown: _ } = self;
+                vec![$((stringify!($key), *$key, $crate::request::Leave::$leave)),*]
             }
         }
     };

@@ -29,10 +29,10 @@ pub(crate) enum Leave {
 impl Filter for Leave {
     fn member(self, name: &str) -> Option<Self> {
         match (self, name) {
-            (Self::Tools | Self::KeyTools | Self::Blocks, "cache_control") => None,
-            // Only changes how a call's input is cut into stream events.
-            (Self::KeyTools, "eager_input_streaming") => None,
-            (Self::Parts, "prompt_cache_breakpoint") => None,
+            // Streaming a tool's input eagerly only changes how it is cut into events.
+            (Self::Tools | Self::KeyTools | Self::Blocks, "cache_control")
+            | (Self::KeyTools, "eager_input_streaming")
+            | (Self::Parts, "prompt_cache_breakpoint") => None,
             (Self::Messages | Self::Blocks | Self::Source, "content") => Some(Self::Blocks),
             (Self::Blocks, "source") => Some(Self::Source),
             (Self::ChatMessages, "content") | (Self::Items, "content" | "output") => Some(Self::Parts),

@@ -12,12 +12,33 @@ use crate::prompt::Prompt;
 use blocks::Tool;
 
 fields! {
-    /// The top level of a request.
-    Fields {
-        model, messages, system, tools, tool_choice, max_tokens, stream, stop_sequences, thinking, output_config,
-        output_format, temperature, top_p, top_k, container, context_management, mcp_servers, fallbacks,
-        fallback_credit_token, inference_geo, speed, service_tier, cache_control, metadata, diagnostics,
-        billing_policy, user_profile_id, compaction, thread,
+    in_key {
+        tools: KeyTools, system: Blocks, messages: Messages,
+        tool_choice: Nothing, max_tokens: Nothing, stop_sequences: Nothing, thinking: Nothing, output_config: Nothing,
+        output_format: Nothing, temperature: Nothing, top_p: Nothing, top_k: Nothing, container: Nothing,
+        context_management: Nothing, mcp_servers: Nothing, fallbacks: Nothing, inference_geo: Nothing,
+        // The same weights, but the answer's usage repeats it.
+        speed: Nothing,
+        // No key at all; here so that a gate which is lifted one day leaves the key right.
+        fallback_credit_token: Nothing, compaction: Nothing, thread: Nothing,
+    }
+    not_in_key {
+        /// The effective model is in the key instead.
+        model,
+        /// One answer serves both.
+        stream,
+        /// A mark has no effect on the answer.
+        cache_control,
+        /// Names the end user, who is in the scope.
+        metadata,
+        /// How soon, not what.
+        service_tier,
+        /// Asks for a report on the prompt cache.
+        diagnostics,
+        /// Who pays.
+        billing_policy,
+        /// Who asks; the credential in the scope decides whom that may be.
+        user_profile_id,
     }
 }
 
@@ -33,7 +54,7 @@ const CLAUDE_CODE: [&str; 2] = ["x-anthropic-billing-header", "You are Claude Co
 
 impl Messages {
     pub(super) fn read(document: &Document, is_count: bool) -> Result<Self, Opaque> {
-        let fields = Fields::fields(document)?;
+        let fields = Fields::read(document)?;
         let is = |field: Option<NodeId>, kinds: &[Kind]| field.is_none_or(|node| kinds.contains(&document.kind(node)));
         let checks = [
             (
@@ -254,61 +275,7 @@ impl View for Messages {
     }
 
     fn key_fields(&self) -> Vec<(&'static str, Option<NodeId>, Leave)> {
-        let Fields {
-            model: _,           // the effective model is in the key instead
-            stream: _,          // one answer serves both
-            cache_control: _,   // a mark has no effect on the answer
-            metadata: _,        // names the end user, who is in the scope
-            service_tier: _,    // how soon, not what
-            diagnostics: _,     // reports on the prompt cache
-            billing_policy: _,  // who pays
-            user_profile_id: _, // who asks
-            unknown: _,         // either no key at all, or written by the caller of this
-            fallback_credit_token,
-            compaction,
-            thread, // no key at all; kept so that a lifted gate is still right
-            messages,
-            system,
-            tools,
-            tool_choice,
-            max_tokens,
-            stop_sequences,
-            thinking,
-            output_config,
-            output_format,
-            temperature,
-            top_p,
-            top_k,
-            container,
-            context_management,
-            mcp_servers,
-            fallbacks,
-            inference_geo,
-            speed, // same weights, but the answer's usage repeats it
-        } = &self.fields;
-        vec![
-            ("tools", *tools, Leave::KeyTools),
-            ("system", *system, Leave::Blocks),
-            ("messages", *messages, Leave::Messages),
-            ("tool_choice", *tool_choice, Leave::Nothing),
-            ("max_tokens", *max_tokens, Leave::Nothing),
-            ("stop_sequences", *stop_sequences, Leave::Nothing),
-            ("thinking", *thinking, Leave::Nothing),
-            ("output_config", *output_config, Leave::Nothing),
-            ("output_format", *output_format, Leave::Nothing),
-            ("temperature", *temperature, Leave::Nothing),
-            ("top_p", *top_p, Leave::Nothing),
-            ("top_k", *top_k, Leave::Nothing),
-            ("container", *container, Leave::Nothing),
-            ("context_management", *context_management, Leave::Nothing),
-            ("mcp_servers", *mcp_servers, Leave::Nothing),
-            ("fallbacks", *fallbacks, Leave::Nothing),
-            ("inference_geo", *inference_geo, Leave::Nothing),
-            ("speed", *speed, Leave::Nothing),
-            ("fallback_credit_token", *fallback_credit_token, Leave::Nothing),
-            ("compaction", *compaction, Leave::Nothing),
-            ("thread", *thread, Leave::Nothing),
-        ]
+        self.fields.in_key()
     }
 
     fn prompt_fields(&self) -> Vec<(&'static str, Option<NodeId>, Leave)> {

@@ -86,13 +86,12 @@ pub(super) fn part_no_key(document: &Document, part: NodeId) -> Option<NoKey> {
             None
         }
         Some("image_url") => url_no_key(document, document.member(part, "image_url")?, "url"),
-        Some("input_image") if is_set(part, "file_id") => Some(NoKey::FileContent),
-        Some("input_image") => url_no_key(document, part, "image_url"),
         Some("file") => document
             .member(part, "file")
             .filter(|file| is_set(*file, "file_id"))
             .map(|_| NoKey::FileContent),
-        Some("input_file") if is_set(part, "file_id") => Some(NoKey::FileContent),
+        Some("input_image" | "input_file") if is_set(part, "file_id") => Some(NoKey::FileContent),
+        Some("input_image") => url_no_key(document, part, "image_url"),
         Some("input_file") if is_set(part, "file_url") => Some(NoKey::UrlContent),
         Some("input_file") => None,
         _ => Some(NoKey::UnknownBlock),

@@ -7,13 +7,40 @@ use crate::models::{ModelFacts, Needs};
 use crate::prompt::{Block, Builder, Level, Prompt, Role, Site};
 
 fields! {
-    /// The top level of a request.
-    Fields {
-        model, input, instructions, tools, tool_choice, parallel_tool_calls, max_output_tokens, max_tool_calls,
-        reasoning, text, include, truncation, temperature, top_p, top_logprobs, context_management, access_programs,
-        image, moderation, prompt, previous_response_id, conversation, background, background_options, stream,
-        stream_options, user, safety_identifier, metadata, store, prompt_cache_key, prompt_cache_options,
-        prompt_cache_retention, service_tier,
+    in_key {
+        input: Items,
+        instructions: Nothing, tools: Nothing, tool_choice: Nothing, parallel_tool_calls: Nothing,
+        max_output_tokens: Nothing, max_tool_calls: Nothing, reasoning: Nothing, text: Nothing, include: Nothing,
+        truncation: Nothing, temperature: Nothing, top_p: Nothing, top_logprobs: Nothing, context_management: Nothing,
+        access_programs: Nothing, image: Nothing, moderation: Nothing, prompt: Nothing,
+        // No key at all; here so that a gate which is lifted one day leaves the key right.
+        previous_response_id: Nothing, conversation: Nothing, background: Nothing,
+    }
+    not_in_key {
+        /// The effective model is in the key instead.
+        model,
+        /// One answer serves both.
+        stream,
+        /// Shapes the stream, which is made anew for each caller.
+        stream_options,
+        /// Names the end user, who is in the scope.
+        user,
+        /// Names the end user, who is in the scope.
+        safety_identifier,
+        /// Labels the request.
+        metadata,
+        /// Keeps a copy, with no effect on the answer.
+        store,
+        /// Prompt caching has no effect on the answer.
+        prompt_cache_key,
+        /// Prompt caching has no effect on the answer.
+        prompt_cache_options,
+        /// Prompt caching has no effect on the answer.
+        prompt_cache_retention,
+        /// How soon, not what.
+        service_tier,
+        /// How soon a background answer comes.
+        background_options,
     }
 }
 
@@ -40,7 +67,7 @@ const SERVER_ITEMS: [&str; 11] = [
 
 impl Responses {
     pub(super) fn read(document: &Document) -> Result<Self, Opaque> {
-        let fields = Fields::fields(document)?;
+        let fields = Fields::read(document)?;
         let is = |field: Option<NodeId>, kinds: &[Kind]| field.is_none_or(|node| kinds.contains(&document.kind(node)));
         let checks = [
             ("input", is(fields.input, &[Kind::String, Kind::Array, Kind::Null])),
@@ -254,68 +281,7 @@ impl View for Responses {
     }
 
     fn key_fields(&self) -> Vec<(&'static str, Option<NodeId>, Leave)> {
-        let Fields {
-            model: _,                  // the effective model is in the key instead
-            stream: _,                 // one answer serves both
-            stream_options: _,         // shapes the stream, which is made anew for each caller
-            user: _,                   // names the end user, who is in the scope
-            safety_identifier: _,      // the same
-            metadata: _,               // labels the request
-            store: _,                  // keeps a copy, with no effect on the answer
-            prompt_cache_key: _,       // prompt caching has no effect on the answer
-            prompt_cache_options: _,   // the same
-            prompt_cache_retention: _, // the same
-            service_tier: _,           // how soon, not what
-            background_options: _,     // how soon a background answer comes
-            unknown: _,                // either no key at all, or written by the caller of this
-            previous_response_id,
-            conversation,
-            background, // no key at all; kept so that a lifted gate is still right
-            input,
-            instructions,
-            tools,
-            tool_choice,
-            parallel_tool_calls,
-            max_output_tokens,
-            max_tool_calls,
-            reasoning,
-            text,
-            include,
-            truncation,
-            temperature,
-            top_p,
-            top_logprobs,
-            context_management,
-            access_programs,
-            image,
-            moderation,
-            prompt,
-        } = &self.fields;
-        let whole = |name, field: &Option<NodeId>| (name, *field, Leave::Nothing);
-        vec![
-            ("input", *input, Leave::Items),
-            whole("instructions", instructions),
-            whole("tools", tools),
-            whole("tool_choice", tool_choice),
-            whole("parallel_tool_calls", parallel_tool_calls),
-            whole("max_output_tokens", max_output_tokens),
-            whole("max_tool_calls", max_tool_calls),
-            whole("reasoning", reasoning),
-            whole("text", text),
-            whole("include", include),
-            whole("truncation", truncation),
-            whole("temperature", temperature),
-            whole("top_p", top_p),
-            whole("top_logprobs", top_logprobs),
-            whole("context_management", context_management),
-            whole("access_programs", access_programs),
-            whole("image", image),
-            whole("moderation", moderation),
-            whole("prompt", prompt),
-            whole("previous_response_id", previous_response_id),
-            whole("conversation", conversation),
-            whole("background", background),
-        ]
+        self.fields.in_key()
     }
 
     fn prompt_fields(&self) -> Vec<(&'static str, Option<NodeId>, Leave)> {

@@ -67,7 +67,7 @@ fn render_message(document: &Document, builder: &mut Builder<'_>, index: usize, 
     match document.member(message, "content") {
         Some(content) if document.kind(content) == Kind::Array => {
             for node in document.elements(content) {
-                push_content(document, builder, node, block.clone());
+                push_content(document, builder, node, block);
             }
         }
         Some(content) => {
