@@ -172,6 +172,9 @@ impl PriceTable {
     /// What writing `extra` to the provider's prompt cache costs beyond sending it as plain input.
     pub fn write_premium(&self, bill: &Bill<'_>, model: &str, extra: &Usage) -> Cost {
         let mut sum = Sum::default();
+        if extra.cache_write() == 0 {
+            return sum.cost();
+        }
         let Some((row, rates)) = self.rates(bill, bill.usage, model) else {
             return Cost {
                 nano: Nano::ZERO,
@@ -196,6 +199,9 @@ impl PriceTable {
             _ if usage.web_searches == 0 => {}
             Some(price) => sum.tokens(usage.web_searches, Some(*price), ZEPTO_PER_PICO, Unpriced::WebSearch),
             None => sum.unpriced.push(Unpriced::WebSearch),
+        }
+        if usage.input == 0 && usage.output == 0 {
+            return;
         }
         let Some((row, rates)) = self.rates(bill, usage, model) else {
             return sum.unpriced.push(Unpriced::Model);

@@ -82,6 +82,14 @@ pub struct Saved {
     pub prompt_cache: Nano,
 }
 
+/// C0, C1, C2 and what our marks' writes cost beyond plain input.
+struct Costs {
+    before: Cost,
+    routed: Cost,
+    paid: Cost,
+    premium: Cost,
+}
+
 impl Settlement {
     /// Saved net of overheads.
     pub fn net(&self) -> Nano {
@@ -91,44 +99,21 @@ impl Settlement {
 
 /// Settles one request.
 pub fn settle(prices: &PriceTable, facts: &Facts<'_>) -> Settlement {
-    let Facts {
-        provider,
-        requested,
-        effective,
-        at,
-        usage,
-        billing,
-        served,
-        estimated,
-        ..
-    } = *facts;
-    let is_upstream = served != Served::ResultCache;
-    let bill = |usage| Bill {
-        provider,
-        at,
-        answered: effective,
-        usage,
-        billing,
-    };
     let shadow = shadow_usage(facts);
-    let before = prices.cost(&bill(&shadow), requested);
-    let routed = prices.cost(&bill(&shadow), effective);
-    let (paid, premium) = if is_upstream {
-        let extra = extra_writes(usage, &shadow);
-        (
-            prices.cost(&bill(usage), effective),
-            prices.write_premium(&bill(usage), effective, &extra),
-        )
-    } else {
-        (Cost::default(), Cost::default())
-    };
+    let Costs {
+        before,
+        routed,
+        paid,
+        premium,
+    } = Costs::of(prices, facts, &shadow);
+    let is_upstream = facts.served != Served::ResultCache;
     let settlement = Settlement {
         counterfactual: paid.nano,
         actual: paid.nano,
-        billed: if is_upstream { *usage } else { Usage::default() },
-        answer: *usage,
+        billed: if is_upstream { *facts.usage } else { Usage::default() },
+        answer: *facts.usage,
         is_upstream,
-        estimated,
+        estimated: facts.estimated,
         unpriced: unpriced([&before, &routed, &paid, &premium]),
         ..Settlement::default()
     };
@@ -149,12 +134,43 @@ pub fn settle(prices: &PriceTable, facts: &Facts<'_>) -> Settlement {
             prompt_cache,
         },
         write_premium: premium.nano,
-        reads_gained: if is_upstream {
-            usage.cache_read.saturating_sub(shadow.cache_read)
-        } else {
-            0
-        },
+        reads_gained: settlement.billed.cache_read.saturating_sub(shadow.cache_read),
         ..settlement
+    }
+}
+
+impl Costs {
+    fn of(prices: &PriceTable, facts: &Facts<'_>, shadow: &Usage) -> Self {
+        let Facts {
+            provider,
+            effective,
+            at,
+            usage,
+            billing,
+            ..
+        } = *facts;
+        let bill = |usage| Bill {
+            provider,
+            at,
+            answered: effective,
+            usage,
+            billing,
+        };
+        let (paid, premium) = if facts.served == Served::ResultCache {
+            (Cost::default(), Cost::default())
+        } else {
+            let extra = extra_writes(usage, shadow);
+            (
+                prices.cost(&bill(usage), effective),
+                prices.write_premium(&bill(usage), effective, &extra),
+            )
+        };
+        Self {
+            before: prices.cost(&bill(shadow), facts.requested),
+            routed: prices.cost(&bill(shadow), effective),
+            paid,
+            premium,
+        }
     }
 }
 
