@@ -1,6 +1,6 @@
 # Sourced by the setup scripts: one voice, one place for what is kept between runs.
 
-cache="${LLMCACHE_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/llmcache}"
+cache="${LLMCACHE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/llmcache}"
 
 say() { printf 'llmcache: %s\n' "$*" >&2; }
 
