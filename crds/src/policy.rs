@@ -132,15 +132,14 @@ pub enum Mode {
 fn life_rules() -> Value {
     let max_age = "duration(has(self.resultCache) && has(self.resultCache.maxAge) ? self.resultCache.maxAge : '168h')";
     let within = |life: &str| {
-        rule::rule_at(
-            ".ttlClasses",
-            &format!(
-                "!has(self.ttlClasses) || self.ttlClasses.all(c, !has(c.{life}) || duration(c.{life}) <= {max_age})"
-            ),
+        let is_within = format!("!has(c.{life}) || duration(c.{life}) <= {max_age}");
+        let rule = rule::rule(
+            &format!("!has(self.ttlClasses) || self.ttlClasses.all(c, {is_within})"),
             &format!("a class has a {life} above resultCache.maxAge"),
             &format!("{life} up to resultCache.maxAge (168h when absent)"),
             &format!("lower the {life} or raise resultCache.maxAge"),
-        )
+        );
+        rule::at(".ttlClasses", rule)
     };
     json!(["ttl", "staleWhileRevalidate", "staleIfError"].map(within))
 }

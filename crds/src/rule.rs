@@ -34,9 +34,8 @@ pub(crate) fn rule(cel: &str, message: &str, allowed: &str, fix: &str) -> Value 
     json!({"rule": cel, "message": format!("{message}{ALLOWED}{allowed}{FIX}{fix}")})
 }
 
-/// One rule whose failure is shown at a field below `self`.
-pub(crate) fn rule_at(field: &str, cel: &str, message: &str, allowed: &str, fix: &str) -> Value {
-    let mut rule = rule(cel, message, allowed, fix);
+/// A rule whose failure is shown at a field below `self`.
+pub(crate) fn at(field: &str, mut rule: Value) -> Value {
     rule["fieldPath"] = field.into();
     rule
 }
@@ -100,15 +99,12 @@ mod tests {
     #[test]
     fn words_are_read_back_from_the_message_of_a_rule() {
         let rule = rule("true", "too long", "1…5", "shorten it");
-        let text = rule["message"].as_str().unwrap();
-        assert_eq!(
-            Words::of(text),
-            Words {
-                message: "too long".into(),
-                allowed: "1…5".into(),
-                fix: "shorten it".into()
-            }
-        );
+        let expected = Words {
+            message: "too long".into(),
+            allowed: "1…5".into(),
+            fix: "shorten it".into(),
+        };
+        assert_eq!(Words::of(rule["message"].as_str().unwrap()), expected);
         assert_eq!(Words::of("failed rule: x").message, "failed rule: x");
     }
 }

@@ -156,21 +156,25 @@ pub struct Embeddings {
 }
 
 fn room_rules() -> Value {
-    json!([rule::rule_at(
+    json!([rule::at(
         ".maxEntry",
-        "quantity(has(self.maxEntry) ? self.maxEntry : '1Mi').compareTo(quantity(has(self.memory) ? self.memory : '64Mi')) <= 0",
-        "maxEntry is above memory",
-        "maxEntry (1Mi when absent) up to memory (64Mi when absent)",
-        "lower maxEntry or raise memory",
+        rule::rule(
+            "quantity(has(self.maxEntry) ? self.maxEntry : '1Mi').compareTo(quantity(has(self.memory) ? self.memory : '64Mi')) <= 0",
+            "maxEntry is above memory",
+            "maxEntry (1Mi when absent) up to memory (64Mi when absent)",
+            "lower maxEntry or raise memory",
+        )
     )])
 }
 
 fn embeddings_rules() -> Value {
-    json!([rule::rule_at(
+    json!([rule::at(
         ".ttl",
-        "duration(has(self.ttl) ? self.ttl : '720h') <= duration(has(self.maxAge) ? self.maxAge : '720h')",
-        "ttl is above maxAge",
-        "ttl (720h when absent) up to maxAge (720h when absent)",
-        "lower ttl or raise maxAge",
+        rule::rule(
+            "duration(has(self.ttl) ? self.ttl : '720h') <= duration(has(self.maxAge) ? self.maxAge : '720h')",
+            "ttl is above maxAge",
+            "ttl (720h when absent) up to maxAge (720h when absent)",
+            "lower ttl or raise maxAge",
+        )
     )])
 }

@@ -129,27 +129,17 @@ pub enum Tools {
 }
 
 fn tier_rules() -> Value {
+    let known = |name: &str| format!("self.tiers.exists(t, t.name == {name})");
+    let rule = |field: &str, cel: &str| {
+        let message = format!("{field} names a tier that is not among tiers");
+        let cel = format!("!has(self.{field}) || {cel}");
+        let fix = "add the tier or correct the name";
+        rule::at(&format!(".{field}"), rule::rule(&cel, &message, "names in tiers", fix))
+    };
+    let (of_rule, of_fallback) = (known("r.tier"), known("f"));
     json!([
-        rule::rule_at(
-            ".defaultTier",
-            "!has(self.defaultTier) || self.tiers.exists(t, t.name == self.defaultTier)",
-            "defaultTier is not among tiers",
-            "a name in tiers",
-            "add the tier or correct the name",
-        ),
-        rule::rule_at(
-            ".rules",
-            "!has(self.rules) || self.rules.all(r, self.tiers.exists(t, t.name == r.tier))",
-            "a rule's tier is not among tiers",
-            "names in tiers",
-            "add the tier or correct the name",
-        ),
-        rule::rule_at(
-            ".fallback",
-            "!has(self.fallback) || self.fallback.all(f, self.tiers.exists(t, t.name == f))",
-            "a fallback is not among tiers",
-            "names in tiers",
-            "add the tier or correct the name",
-        ),
+        rule("defaultTier", &known("self.defaultTier")),
+        rule("rules", &format!("self.rules.all(r, {of_rule})")),
+        rule("fallback", &format!("self.fallback.all(f, {of_fallback})")),
     ])
 }

@@ -1,0 +1,9 @@
+//! Policies in, snapshots and sidecars out.
+//!
+//! [`validate`] and [`compile`] are pure: they never touch a client or a clock.
+
+pub mod compile;
+pub mod validate;
+
+pub use compile::compile;
+pub use validate::{Loaded, Problem, Validated, Warning, load, validate};

@@ -1,0 +1,91 @@
+//! Text fields: length, pattern and closed words.
+
+use llmcache_crds::{duration, size};
+use regex::Regex;
+use serde_json::Value;
+
+use crate::validate::{problem::Problems, suggest::nearest};
+
+const URL_START: &str = "^https?://";
+
+/// Judges one text. Length counts characters, as the API server does.
+pub(super) fn check(schema: &Value, text: &str, value: &Value, path: &str, problems: &mut Problems<'_>) {
+    if let Some(variants) = schema["enum"].as_array() {
+        if !variants.contains(value) {
+            let names = variants.iter().filter_map(Value::as_str);
+            let fix = match nearest(text, names) {
+                Some(meant) => format!("did you mean {meant}?"),
+                None => "write one of the words allowed".into(),
+            };
+            problems.push(path, Some(value), "is not a word of this field", &allowed(schema), &fix);
+        }
+        return;
+    }
+    let length = text.chars().count() as u64;
+    let least = schema["minLength"].as_u64().unwrap_or(0);
+    let most = schema["maxLength"].as_u64().unwrap_or(u64::MAX);
+    if !(least..=most).contains(&length) {
+        let message = format!("has {length} characters");
+        let fix = if length < least {
+            "write a value or remove the field"
+        } else {
+            "shorten it"
+        };
+        let allowed = format!("{least}…{most} characters");
+        problems.push(path, Some(value), &message, &allowed, fix);
+    }
+    let Some(pattern) = schema["pattern"].as_str() else {
+        return;
+    };
+    // The patterns are our own constants; a test compiles each of them.
+    if (length > 0 || least == 0) && !Regex::new(pattern).is_ok_and(|regex| regex.is_match(text)) {
+        let fix = format!("write {}", example(schema, value));
+        problems.push(path, Some(value), "is malformed", &allowed(schema), &fix);
+    }
+}
+
+/// What a text field takes, in words.
+pub(super) fn allowed(schema: &Value) -> String {
+    if let Some(variants) = schema["enum"].as_array() {
+        let names: Vec<_> = variants.iter().filter_map(Value::as_str).collect();
+        return names.join(", ");
+    }
+    match schema["pattern"].as_str() {
+        Some(duration::PATTERN) => rule_range(schema).unwrap_or_else(|| "a duration".into()),
+        Some(size::PATTERN) => rule_range(schema).unwrap_or_else(|| "a size".into()),
+        Some(pattern) if pattern.starts_with(URL_START) => {
+            "an http or https address without credentials, query and fragment".into()
+        }
+        Some(pattern) => format!("text that matches {pattern}"),
+        None => format!(
+            "{}…{} characters",
+            schema["minLength"].as_u64().unwrap_or(0),
+            schema["maxLength"]
+        ),
+    }
+}
+
+/// What to write instead, by the form of the field.
+pub(super) fn example(schema: &Value, value: &Value) -> String {
+    match schema["pattern"].as_str() {
+        Some(duration::PATTERN) => "a duration in h, m, s and ms, such as 30s, 5m or 1h30m".into(),
+        Some(size::PATTERN) => "a size in Ki, Mi or Gi, such as 64Mi".into(),
+        Some(pattern) if pattern.starts_with(URL_START) => {
+            "the base URL as the SDK takes it, such as https://api.anthropic.com".into()
+        }
+        Some(pattern) if pattern.contains("[-a-z0-9]") => {
+            "lower-case letters, digits and inner hyphens, such as support-bot".into()
+        }
+        Some(pattern) if pattern.contains("header:") => {
+            "text with {user}, {model}, {class} or {header:NAME}, such as doc:{header:x-doc-id}".into()
+        }
+        Some(r"\S") => "a word that is not only white space".into(),
+        Some(_) if value.is_string() => "only the characters allowed".into(),
+        _ => format!("it in quotes: \"{value}\""),
+    }
+}
+
+fn rule_range(schema: &Value) -> Option<String> {
+    let message = schema["x-kubernetes-validations"][0]["message"].as_str()?;
+    Some(llmcache_crds::rule::Words::of(message).allowed)
+}
