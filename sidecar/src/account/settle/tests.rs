@@ -206,7 +206,7 @@ fn savings_minus_overheads_are_always_what_was_paid_less() {
         seed ^= seed << 17;
         seed % bound
     };
-    let mut priced = 0;
+    let mut complete = 0;
     for _ in 0..20_000 {
         let provider = [Provider::Anthropic, Provider::OpenAi][usize::from(below(2) == 1)];
         let ids = prices.ids(provider);
@@ -245,7 +245,7 @@ fn savings_minus_overheads_are_always_what_was_paid_less() {
         };
         let settled = settle(&prices, &facts);
         identity(&settled);
-        priced += usize::from(settled.unpriced.is_empty());
+        complete += usize::from(settled.unpriced.is_empty());
     }
-    assert!(priced > 10_000, "only {priced} had prices");
+    assert!(complete > 10_000, "only {complete} had prices");
 }
