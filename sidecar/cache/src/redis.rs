@@ -17,7 +17,7 @@ use crate::seal::{Digest, NamespaceKey};
 mod link;
 mod queue;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use link::Link;
 use queue::Queue;

@@ -136,7 +136,8 @@ impl Tiers {
     async fn count(&self, live: Live, now_ms: u64, id: Option<String>) -> Issued {
         let memory = self.memory.clone();
         let is_dry = id.is_none();
-        let counted = tokio::task::spawn_blocking(move || count(&memory, &live, now_ms, is_dry)).await;
+        let end = Instant::now() + COUNT_BUDGET;
+        let counted = tokio::task::spawn_blocking(move || count_until(&memory, &live, now_ms, is_dry, end)).await;
         let (matched, is_complete) = counted.unwrap_or_default();
         Issued {
             id,
@@ -146,8 +147,7 @@ impl Tiers {
     }
 }
 
-fn count(memory: &Memory, live: &Live, now_ms: u64, is_dry: bool) -> (u64, bool) {
-    let end = Instant::now() + COUNT_BUDGET;
+fn count_until(memory: &Memory, live: &Live, now_ms: u64, is_dry: bool, end: Instant) -> (u64, bool) {
     let (mut visited, mut matched) = (0_u64, 0);
     let visit = memory.visit(|key, entry| {
         if entry.epoch < live.epoch && live.matches(entry) && !entry.is_expired(now_ms) {

@@ -188,7 +188,7 @@ prop_compose! {
         class in "[ab]",
         stored_at_ms in 0_u64..8,
     ) -> Entry {
-        Entry { tags, model, class, stored_at_ms, ..entry(0, &[]) }
+        Entry { stored_at_ms, tags, class, model, ..entry(0, &[]) }
     }
 }
 

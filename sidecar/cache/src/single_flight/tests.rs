@@ -187,13 +187,15 @@ fn all_flights_together_hold_little_more_than_their_bound() {
         total_bytes: 256,
     });
     let leaders: Vec<_> = (0..20).map(|n| lead(&flights, n)).collect();
-    let _followers: Vec<_> = (0..20).map(|n| follow(&flights, n)).collect();
+    let followers: Vec<_> = (0..20).map(|n| follow(&flights, n)).collect();
     for _ in 0..50 {
-        leaders.iter().for_each(|leader| leader.push("12345678".into()));
+        for leader in &leaders {
+            leader.push("12345678".into());
+        }
         assert!(flights.held_bytes() <= 256 + 8 + 20 * (64 / 16));
     }
     drop(leaders);
-    drop(_followers);
+    drop(followers);
     assert_eq!(flights.held_bytes(), 0);
 }
 
