@@ -14,6 +14,7 @@ pub(crate) mod chat;
 pub(crate) mod fixtures;
 pub(crate) mod raw;
 mod responses;
+mod seen;
 mod stream;
 
 pub use stream::StreamReader;

@@ -9,6 +9,7 @@ use std::borrow::Cow;
 pub(crate) struct Splitter {
     is_line_empty: bool,
     is_after_cr: bool,
+    is_between: bool,
 }
 
 /// One frame: the event's name, if it has one, and its data lines joined by line feeds.
@@ -29,7 +30,13 @@ impl Splitter {
         Self {
             is_line_empty: true,
             is_after_cr: false,
+            is_between: true,
         }
+    }
+
+    /// No byte has come since the last frame ended.
+    pub(crate) const fn is_between(&self) -> bool {
+        self.is_between
     }
 
     /// The offset just behind the blank line that ends the current frame, if `bytes` holds it.
@@ -51,10 +58,13 @@ impl Splitter {
             }
             self.is_line_empty = true;
             if is_blank {
+                self.is_between = true;
                 return Some(at);
             }
         }
         self.is_line_empty &= at == bytes.len();
+        // The line feed of a CR LF that a chunk boundary parted belongs to the frame before.
+        self.is_between &= self.is_line_empty && at <= 1;
         None
     }
 }

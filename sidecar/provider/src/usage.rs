@@ -41,6 +41,8 @@ pub struct Billing {
     pub fast: bool,
     /// Served by Anthropic with inference pinned to the US.
     pub inference_geo_us: bool,
+    /// Refused by Anthropic before any output: tokens are reported but not billed.
+    pub unbilled: bool,
     /// Attempts billed one by one, each at its own model; when present they replace the top-level counts for cost.
     pub iterations: Vec<Iteration>,
 }
@@ -147,6 +149,7 @@ fn anthropic_billing(usage: &Value) -> Billing {
         service_tier: word("service_tier").and_then(ServiceTier::read),
         fast: word("speed") == Some("fast"),
         inference_geo_us: word("inference_geo") == Some("us"),
+        unbilled: false,
         iterations: iterations.map_or_else(Vec::new, |entries| entries.iter().map(iteration).collect()),
     }
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::raw::{self, Members, Node};
-use super::stream::kind;
+use super::seen::kind;
 use super::{Answer, Finish, NotAnswer};
 use crate::Endpoint;
 use crate::sse::Frames;
@@ -86,7 +86,8 @@ pub(super) fn judge(body: Bytes) -> Result<Answer, NotAnswer> {
         Some("pause_turn" | "compaction") => Finish::Paused,
         word => Finish::unknown(word.unwrap_or_default()),
     };
-    let (usage, billing) = usage::read(Endpoint::AnthropicMessages, &message.usage, None);
+    let (usage, mut billing) = usage::read(Endpoint::AnthropicMessages, &message.usage, None);
+    billing.unbilled = finish == Finish::Refused && message.content.is_empty();
     let has_thinking = kinds.iter().any(|kind| is_thinking(kind));
     let model = message.model;
     Ok(Answer {
@@ -142,6 +143,13 @@ impl<'a> Assembly<'a> {
         let BlockStart { index, content_block } = serde_json::from_slice(data).ok()?;
         if index != self.blocks.len() {
             return None;
+        }
+        // After a fallback the plain answer is labelled with the model that served it.
+        if content_block.text("type").as_deref() == Some("fallback") {
+            let to = content_block.find("to").and_then(Members::read);
+            if let Some(model) = to.and_then(|to| to.find("model")) {
+                self.message.set("model", Node::raw(model));
+            }
         }
         self.blocks.push(Block {
             node: content_block.into(),

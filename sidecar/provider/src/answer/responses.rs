@@ -6,7 +6,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::raw::{self, Members};
-use super::stream::kind;
+use super::seen::kind;
 use super::{Answer, Finish, NotAnswer};
 use crate::Endpoint;
 use crate::sse::Frames;

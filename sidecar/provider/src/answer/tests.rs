@@ -36,6 +36,8 @@ fn each_answer_is_judged_by_how_it_ended() {
         (AnthropicMessages, "web_search", Finish::Complete, 0),
         (AnthropicMessages, "iterations", Finish::Complete, 0),
         (AnthropicMessages, "refusal", Finish::Refused, 0),
+        (AnthropicMessages, "refusal_unbilled", Finish::Refused, 0),
+        (AnthropicMessages, "fallback", Finish::Complete, 0),
         (AnthropicMessages, "truncated", Finish::Truncated, 0),
         (AnthropicMessages, "empty", Finish::Empty, 0),
         (AnthropicMessages, "paused", Finish::Paused, 0),
@@ -134,6 +136,13 @@ fn price_modifiers_and_iterations_are_read_from_the_response() {
     assert_eq!(models, [Some("claude-opus-5-5"), Some("claude-sonnet-5-5")]);
     let usage = billing.iterations.last().unwrap().usage;
     assert_eq!((usage.input, usage.cache_write_5m, usage.output), (102, 7, 12));
+}
+
+#[test]
+fn a_refusal_is_unbilled_only_before_any_output() {
+    assert!(plain(AnthropicMessages, "refusal_unbilled").billing.unbilled);
+    assert!(!plain(AnthropicMessages, "refusal").billing.unbilled);
+    assert!(!plain(AnthropicMessages, "empty").billing.unbilled);
 }
 
 #[test]

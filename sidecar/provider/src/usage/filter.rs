@@ -2,17 +2,17 @@
 //!
 //! Only the extra chunk without choices and the `"usage":null` of other chunks go; all else passes byte for byte.
 
-use std::borrow::Cow;
 use std::ops::Range;
 
 use memchr::memmem;
-use serde_json::value::RawValue;
 
 use crate::answer::raw::{self, Members};
 use crate::sse::{Frame, Splitter};
 
 /// Most bytes of one frame held back; a longer one passes unchanged.
 const MOST_FRAME_BYTES: usize = 1 << 20;
+
+const NAME: &[u8] = b"\"usage\"";
 
 /// Removes usage from a Chat Completions stream, whose chunks may be cut anywhere.
 #[derive(Debug)]
@@ -85,34 +85,69 @@ fn pass(frame: &[u8], out: &mut Vec<u8>) {
 
 /// What to leave out of a frame: all of it, the member, or nothing.
 fn cut(frame: &[u8]) -> Option<Range<usize>> {
-    memmem::find(frame, b"\"usage\"")?;
-    let parsed = Frame::parse(frame);
-    // Data on several lines is nothing this provider sends; offsets into it would not be the frame's.
-    let Cow::Borrowed(data) = parsed.data else {
-        return None;
-    };
-    let chunk: Members<'_> = serde_json::from_slice(data).ok()?;
-    let at = chunk.0.iter().position(|(name, _)| name == "usage")?;
-    let (_, usage) = chunk.0.get(at)?;
-    if usage.get().starts_with('{') {
-        let choices = chunk.find("choices")?;
-        let is_extra = raw::items(choices).is_some_and(|choices| choices.is_empty());
-        return is_extra.then_some(0..frame.len());
+    for start in memmem::find_iter(frame, NAME) {
+        let colon = skip_space(frame, start + NAME.len());
+        let value = skip_space(frame, colon + 1);
+        let rest = frame.get(value..)?;
+        if frame.get(colon) != Some(&b':') {
+            continue;
+        }
+        if rest.starts_with(b"null") && is_top_level(rest) {
+            return member(frame, start, value + b"null".len());
+        }
+        if rest.starts_with(b"{") {
+            return is_extra_chunk(frame).then_some(0..frame.len());
+        }
     }
-    if usage.get() != "null" {
-        return None;
-    }
-    let end = range(frame, usage).end;
-    if let Some(before) = at.checked_sub(1) {
-        let (_, previous) = chunk.0.get(before)?;
-        return Some(range(frame, previous).end..end);
-    }
-    let comma = frame.get(end..)?.iter().position(|byte| *byte == b',')?;
-    let start = frame.iter().position(|byte| *byte == b'{')? + 1;
-    (chunk.0.len() > 1).then_some(start..end + comma + 1)
+    None
 }
 
-fn range(frame: &[u8], value: &RawValue) -> Range<usize> {
-    let start = value.get().as_ptr().addr() - frame.as_ptr().addr();
-    start..start + value.get().len()
+/// The member's bytes with the comma that sets it apart, unless it stands alone or inside a string.
+fn member(frame: &[u8], start: usize, end: usize) -> Option<Range<usize>> {
+    let before = frame.get(..start)?.trim_ascii_end();
+    match before.last()? {
+        b',' => Some(before.len() - 1..end),
+        b'{' => {
+            let comma = skip_space(frame, end);
+            (frame.get(comma) == Some(&b',')).then_some(before.len()..comma + 1)
+        }
+        _ => None,
+    }
+}
+
+/// True when the bytes from a member's value on close one object and no more: looking ahead is shorter than back.
+fn is_top_level(rest: &[u8]) -> bool {
+    let mut depth = 0_i32;
+    let mut bytes = rest.iter();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth -= 1,
+            b'"' => {
+                while let Some(byte) = bytes.next().filter(|byte| **byte != b'"') {
+                    if *byte == b'\\' {
+                        bytes.next();
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    depth == -1
+}
+
+/// The chunk that exists only because usage was asked for: no choices, and usage.
+fn is_extra_chunk(frame: &[u8]) -> bool {
+    let frame = Frame::parse(frame);
+    let Ok(chunk) = serde_json::from_slice::<Members<'_>>(&frame.data) else {
+        return false;
+    };
+    let choices = chunk.find("choices").and_then(raw::items);
+    let usage = chunk.find("usage").and_then(Members::read);
+    choices.is_some_and(|choices| choices.is_empty()) && usage.is_some()
+}
+
+fn skip_space(frame: &[u8], at: usize) -> usize {
+    let rest = frame.get(at..).unwrap_or_default();
+    at + rest.len() - rest.trim_ascii_start().len()
 }

@@ -88,6 +88,12 @@ fn only_the_top_level_null_is_cut_wherever_it_stands() {
             "{\"a\":{\"usage\":null},\"b\":2}",
         ),
         ("{\"a\":\"\\\"usage\\\":null\"}", "{\"a\":\"\\\"usage\\\":null\"}"),
+        ("{\"say \\\"usage\":null}", "{\"say \\\"usage\":null}"),
+        (
+            "{\"a\":\"usage\",\"usage\":null,\"b\":\"}\\\"}\"}",
+            "{\"a\":\"usage\",\"b\":\"}\\\"}\"}",
+        ),
+        ("{\"usage\":null}", "{\"usage\":null}"),
         ("{\"usage\":7}", "{\"usage\":7}"),
         ("{\"usage\":null", "{\"usage\":null"),
         ("{\"choices\":[],\"usage\":null}", "{\"choices\":[]}"),
