@@ -18,7 +18,7 @@ const WAITING: usize = 1_024;
 /// Bytes that may wait; a larger entry waits alone.
 const WAITING_BYTES: u32 = 8 << 20;
 /// No request waits for a write, so it may take far longer than a read.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(1);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Entries from this weight on are packed on a blocking thread: below, the hop costs more than the work.
 const LARGE: usize = 64 << 10;
 
