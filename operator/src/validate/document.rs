@@ -76,12 +76,7 @@ pub(super) fn read(text: &str) -> Result<Vec<Document>, Vec<Problem>> {
         let fix = "split it into files of one policy each";
         return Err(vec![Problem::of_file(&message, fix)]);
     }
-    Reader::new(text).documents().or_else(|problem| {
-        // JSON is almost a subset of YAML: tabs and some escapes are not.
-        serde_json::from_str(text)
-            .map(|value| vec![Document::new(value)])
-            .map_err(|_| vec![problem])
-    })
+    Reader::new(text).documents().map_err(|problem| vec![*problem])
 }
 
 #[cfg(test)]

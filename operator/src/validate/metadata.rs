@@ -72,7 +72,7 @@ pub(super) fn repetitions(policies: &[(Validated, Vec<Warning>)]) -> Vec<Problem
         .map(|(_, (policy, _))| {
             let mut problem = Problem::of_file("two policies of the file have this name", "rename one of them");
             problem.path = "metadata.name".into();
-            problem.value = policy.policy().metadata.name.clone();
+            problem.value.clone_from(&policy.policy().metadata.name);
             problem.allowed = "names unique in their namespace".into();
             problem
         })

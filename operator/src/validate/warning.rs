@@ -2,7 +2,11 @@
 
 use std::fmt;
 
-use llmcache_crds::policy::{Mode, Routing, Strategy};
+use llmcache_crds::{
+    LLMCachePolicySpec, Mode, duration,
+    policy::{Routing, RoutingRule, Share, Strategy},
+};
+use llmcache_policy::glob::Glob;
 
 use super::Validated;
 
@@ -21,148 +25,145 @@ impl fmt::Display for Warning {
     }
 }
 
-/// What holds wherever the policy runs, in the order of the fields.
+/// What holds wherever the policy runs.
 pub(super) fn warnings(policy: &Validated) -> Vec<Warning> {
     let spec = &policy.policy().spec;
-    let mut warnings = Vec::new();
-    let mut warn = |path: String, message: &str| {
-        warnings.push(Warning {
-            path,
-            message: message.into(),
-        });
-    };
-    let anthropic = spec.upstreams.as_ref().and_then(|all| all.anthropic.as_ref());
-    if anthropic.is_some_and(|upstream| upstream.url.as_ref().is_some_and(|url| ends_with_version(url))) {
-        let message = "clients add /v1 themselves, so requests go to /v1/v1; the SDK's base URL has no version";
-        warn("spec.upstreams.anthropic.url".into(), message);
-    }
-    for (index, class) in spec.ttl_classes.iter().flatten().enumerate() {
-        let path = |field| format!("spec.ttlClasses[{index}].{field}");
-        for (field, value) in [
-            ("staleWhileRevalidate", &class.stale_while_revalidate),
-            ("staleIfError", &class.stale_if_error),
-        ] {
-            if value.is_some() {
-                warn(
-                    path(field),
-                    "not acted on by this version: nothing is served past its ttl",
-                );
-            }
-        }
-        if class.similarity_threshold.is_some() {
-            warn(
-                path("similarityThreshold"),
-                "not acted on by this version: there is no semantic cache",
-            );
-        }
-    }
-    if spec
-        .result_cache
-        .as_ref()
-        .is_some_and(|cache| cache.embeddings.is_some())
-    {
-        let message = "not acted on by this version: embeddings requests pass through";
-        warn("spec.resultCache.embeddings".into(), message);
-    }
-    if spec
-        .semantic_cache
-        .as_ref()
-        .is_some_and(|cache| cache.mode != Some(Mode::Disabled))
-    {
-        let message = "not acted on by this version: every question is looked up exactly";
-        warn("spec.semanticCache".into(), message);
-    }
-    if let Some(marks) = &spec.prompt_cache {
-        if marks.strategy != Some(Strategy::Always) {
-            let message = "Economic acts in this version as Always, only on prefixes seen before";
-            warn("spec.promptCache.strategy".into(), message);
-        }
-        if marks.hold.is_some() {
-            warn(
-                "spec.promptCache.hold".into(),
-                "not acted on by this version: no request waits for another",
-            );
-        }
-    }
-    warnings.extend(spec.routing.iter().flat_map(routing_warnings));
-    for (index, invalidation) in spec.invalidation.iter().flatten().enumerate() {
-        if invalidation.on_change.is_some() {
-            warnings.push(Warning {
-                path: format!("spec.invalidation[{index}].onChange"),
-                message: "not acted on by this version: run the invalidation by its name".into(),
-            });
-        }
-    }
-    let class = spec.stores.as_ref().and_then(|stores| stores.class.as_deref());
-    if class.is_some_and(|class| class != "default") {
-        warnings.push(Warning {
-            path: "spec.stores.class".into(),
-            message: "not acted on by this version: the store given on the command line is used".into(),
-        });
-    }
+    let mut warnings: Vec<_> = [
+        of_upstreams(spec),
+        of_semantic_cache(spec),
+        of_prompt_cache(spec),
+        of_stores(spec),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    warnings.extend(of_ttl_classes(spec));
+    warnings.extend(of_embeddings(spec));
+    warnings.extend(of_hold(spec));
+    warnings.extend(spec.routing.iter().flat_map(of_routing));
+    warnings.extend(of_invalidation(spec));
+    warnings.sort_by(|a, b| a.path.cmp(&b.path));
     warnings
 }
 
 /// What holds only for a process that runs outside of a cluster.
 pub fn local_warnings(policy: &Validated) -> Vec<Warning> {
     let spec = &policy.policy().spec;
+    let share = spec.scope.as_ref().and_then(|scope| scope.share);
+    [
+        spec.selector.is_some().then(|| {
+            let message = "selects pods: without a cluster the policy applies to this process";
+            warning("spec.selector", message)
+        }),
+        share.filter(|share| *share != Share::Credential).map(|_| {
+            let message = "without a cluster, everything that reaches this process shares answers";
+            warning("spec.scope.share", message)
+        }),
+        spec.stores.is_some().then(|| {
+            let message = "names a store of an install: without a cluster the store is the one given by --redis";
+            warning("spec.stores", message)
+        }),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn of_upstreams(spec: &LLMCachePolicySpec) -> Option<Warning> {
+    let url = spec.upstreams.as_ref()?.anthropic.as_ref()?.url.as_ref()?;
+    let has_version = url.trim_end_matches('/').ends_with("/v1");
+    let message = "clients add /v1 themselves, so requests would go to /v1/v1: remove /v1";
+    has_version.then(|| warning("spec.upstreams.anthropic.url", message))
+}
+
+fn of_ttl_classes(spec: &LLMCachePolicySpec) -> Vec<Warning> {
     let mut warnings = Vec::new();
-    let mut warn = |path: &str, message: &str| {
-        warnings.push(Warning {
-            path: path.into(),
-            message: message.into(),
-        });
-    };
-    if spec.selector.is_some() {
-        warn(
-            "spec.selector",
-            "selects pods: without a cluster the policy applies to this process",
-        );
-    }
-    if spec
-        .scope
-        .as_ref()
-        .is_some_and(|scope| scope.share.is_some_and(is_wide))
-    {
-        warn(
-            "spec.scope.share",
-            "without a cluster, everything that reaches this process shares answers",
-        );
-    }
-    if spec.stores.is_some() {
-        warn(
-            "spec.stores",
-            "names a store of an install: without a cluster the store is the one given by --redis",
-        );
+    for (index, class) in spec.ttl_classes.iter().flatten().enumerate() {
+        for (field, is_present, instead) in [
+            (
+                "staleWhileRevalidate",
+                class.stale_while_revalidate.is_some(),
+                "nothing is served past its ttl",
+            ),
+            (
+                "staleIfError",
+                class.stale_if_error.is_some(),
+                "nothing is served past its ttl",
+            ),
+            (
+                "similarityThreshold",
+                class.similarity_threshold.is_some(),
+                "questions are looked up exactly",
+            ),
+        ] {
+            if is_present {
+                warnings.push(unused(&format!("spec.ttlClasses[{index}].{field}"), instead));
+            }
+        }
     }
     warnings
 }
 
-fn routing_warnings(routing: &Routing) -> Vec<Warning> {
+fn of_embeddings(spec: &LLMCachePolicySpec) -> Option<Warning> {
+    spec.result_cache.as_ref()?.embeddings.as_ref()?;
+    let instead = "requests for embeddings pass through";
+    Some(unused("spec.resultCache.embeddings", instead))
+}
+
+fn of_semantic_cache(spec: &LLMCachePolicySpec) -> Option<Warning> {
+    let is_wanted = spec.semantic_cache.as_ref()?.mode != Some(Mode::Disabled);
+    is_wanted.then(|| unused("spec.semanticCache", "questions are looked up exactly"))
+}
+
+fn of_prompt_cache(spec: &LLMCachePolicySpec) -> Option<Warning> {
+    let is_economic = spec.prompt_cache.as_ref()?.strategy != Some(Strategy::Always);
+    let message = "Economic acts in this version as Always, only on prefixes seen before";
+    is_economic.then(|| warning("spec.promptCache.strategy", message))
+}
+
+fn of_hold(spec: &LLMCachePolicySpec) -> Option<Warning> {
+    let hold = spec.prompt_cache.as_ref()?.hold.as_ref()?;
+    let waits = duration::parse(hold).is_some_and(|hold| !hold.is_zero());
+    waits.then(|| unused("spec.promptCache.hold", "no request waits for another"))
+}
+
+fn of_routing(routing: &Routing) -> Vec<Warning> {
     let mut warnings = Vec::new();
     let rules = routing.rules.as_deref().unwrap_or_default();
-    let is_last = |index: usize| index + 1 == rules.len();
-    if let Some(index) = rules.iter().position(has_no_condition).filter(|index| !is_last(*index)) {
-        warnings.push(Warning {
-            path: format!("spec.routing.rules[{index}]"),
-            message: "has no condition, so no later rule is ever reached".into(),
-        });
+    let first_open = rules.iter().position(has_no_condition);
+    if let Some(index) = first_open.filter(|index| index + 1 < rules.len()) {
+        let path = format!("spec.routing.rules[{index}]");
+        let message = "has no condition, so no later rule is ever reached";
+        warnings.push(warning(&path, message));
     }
-    let takes_auto = routing
-        .request_models
-        .iter()
-        .any(|glob| llmcache_policy::glob::Glob(glob.clone()).matches("auto"));
-    if takes_auto && routing.default_tier.is_none() && !rules.iter().any(has_no_condition) {
-        warnings.push(Warning {
-            path: "spec.routing.defaultTier".into(),
-            message: "is absent, so a request for model auto that matches no rule is refused".into(),
-        });
+    let takes_auto = |glob: &String| Glob(glob.clone()).matches("auto");
+    let is_open = routing.default_tier.is_none() && first_open.is_none();
+    if is_open && routing.request_models.iter().any(takes_auto) {
+        let message = "is absent, so a request for model auto that no rule matches is refused";
+        warnings.push(warning("spec.routing.defaultTier", message));
     }
     warnings
 }
 
-fn has_no_condition(rule: &llmcache_crds::policy::RoutingRule) -> bool {
-    let llmcache_crds::policy::RoutingRule {
+fn of_invalidation(spec: &LLMCachePolicySpec) -> Vec<Warning> {
+    let written = spec.invalidation.iter().flatten().enumerate();
+    let on_change = written.filter(|(_, invalidation)| invalidation.on_change.is_some());
+    on_change
+        .map(|(index, _)| {
+            let path = format!("spec.invalidation[{index}].onChange");
+            unused(&path, "run the invalidation by its name")
+        })
+        .collect()
+}
+
+fn of_stores(spec: &LLMCachePolicySpec) -> Option<Warning> {
+    let class = spec.stores.as_ref()?.class.as_ref()?;
+    let instead = "every policy uses the one store that is configured";
+    (class != "default").then(|| unused("spec.stores.class", instead))
+}
+
+fn has_no_condition(rule: &RoutingRule) -> bool {
+    let RoutingRule {
         tier: _,
         any_keyword,
         no_keyword,
@@ -179,10 +180,13 @@ fn has_no_condition(rule: &llmcache_crds::policy::RoutingRule) -> bool {
         && tools.is_none()
 }
 
-fn is_wide(share: llmcache_crds::policy::Share) -> bool {
-    share != llmcache_crds::policy::Share::Credential
+fn unused(path: &str, instead: &str) -> Warning {
+    warning(path, &format!("not acted on by this version: {instead}"))
 }
 
-fn ends_with_version(url: &str) -> bool {
-    url.trim_end_matches('/').ends_with("/v1")
+fn warning(path: &str, message: &str) -> Warning {
+    Warning {
+        path: path.into(),
+        message: message.into(),
+    }
 }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::{Document, MAX_DEPTH, MAX_NODES, Marks, scalar};
 use crate::validate::Problem;
 
-/// Reads one file.
+/// Reads one file; the first thing that cannot be parsed ends it.
 pub(super) struct Reader<'a> {
     parser: Parser<'a, StrInput<'a>>,
     anchors: HashMap<usize, Value>,
@@ -16,6 +16,9 @@ pub(super) struct Reader<'a> {
     found: Vec<Problem>,
     nodes: usize,
 }
+
+/// Why a file cannot be read on.
+type Broken = Box<Problem>;
 
 impl<'a> Reader<'a> {
     pub(super) fn new(text: &'a str) -> Self {
@@ -29,7 +32,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Every document that is not empty; the first syntax error ends the file.
-    pub(super) fn documents(mut self) -> Result<Vec<Document>, Problem> {
+    pub(super) fn documents(mut self) -> Result<Vec<Document>, Broken> {
         let mut documents = Vec::new();
         let mut number = 0;
         loop {
@@ -56,7 +59,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn next(&mut self) -> Result<(Event<'a>, Span), Problem> {
+    fn next(&mut self) -> Result<(Event<'a>, Span), Broken> {
         match self.parser.next_event() {
             Some(Ok(next)) => Ok(next),
             Some(Err(error)) => {
@@ -64,13 +67,16 @@ impl<'a> Reader<'a> {
                 let message = format!("column {}: {}", at.col() + 1, error.info());
                 let mut problem = Problem::of_file(&message, "correct the YAML syntax here or just above");
                 problem.line = Some(at.line());
-                Err(problem)
+                Err(problem.into())
             }
-            None => Err(Problem::of_file("the file ends early", "complete the last document")),
+            None => {
+                let fix = "complete the last document";
+                Err(Problem::of_file("the file ends early", fix).into())
+            }
         }
     }
 
-    fn node(&mut self, event: Event<'a>, span: &Span, path: &str, depth: usize) -> Result<Value, Problem> {
+    fn node(&mut self, event: Event<'a>, span: &Span, path: &str, depth: usize) -> Result<Value, Broken> {
         let line = span.start.line();
         self.count(1, depth, line)?;
         self.marks.lines.entry(path.into()).or_insert(line);
@@ -99,7 +105,7 @@ impl<'a> Reader<'a> {
         Ok(value)
     }
 
-    fn list(&mut self, path: &str, depth: usize) -> Result<Value, Problem> {
+    fn list(&mut self, path: &str, depth: usize) -> Result<Value, Broken> {
         let mut items = Vec::new();
         loop {
             match self.next()? {
@@ -112,7 +118,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn map(&mut self, path: &str, depth: usize) -> Result<Value, Problem> {
+    fn map(&mut self, path: &str, depth: usize) -> Result<Value, Broken> {
         let mut members = Map::new();
         loop {
             let (event, span) = self.next()?;
@@ -131,14 +137,14 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn key(&mut self, event: &Event<'a>, span: &Span, path: &str) -> Result<String, Problem> {
+    fn key(&mut self, event: &Event<'a>, span: &Span, path: &str) -> Result<String, Broken> {
         let line = span.start.line();
         let Event::Scalar(text, style, ..) = event else {
             let mut problem =
                 Problem::of_file("a name must be one word, not a block or an alias", "write the name out");
             problem.line = Some(line);
             problem.path = path.into();
-            return Err(problem);
+            return Err(problem.into());
         };
         let path = join(path, text);
         if *style == ScalarStyle::Plain && scalar::bare_boolean(text).is_some() {
@@ -159,7 +165,7 @@ impl<'a> Reader<'a> {
         self.found.push(problem);
     }
 
-    fn count(&mut self, nodes: usize, depth: usize, line: usize) -> Result<(), Problem> {
+    fn count(&mut self, nodes: usize, depth: usize, line: usize) -> Result<(), Broken> {
         self.nodes += nodes;
         let message = if self.nodes > MAX_NODES {
             format!("the file holds more than {MAX_NODES} values")
@@ -170,7 +176,7 @@ impl<'a> Reader<'a> {
         };
         let mut problem = Problem::of_file(&message, "split or simplify it");
         problem.line = Some(line);
-        Err(problem)
+        Err(problem.into())
     }
 }
 

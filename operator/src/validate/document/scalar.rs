@@ -47,10 +47,11 @@ fn number(text: &str) -> Option<Number> {
 
 /// Lower, upper or capitalised, as YAML spells its words.
 fn is_one_case(known: &str, word: &str) -> bool {
-    known == word
-        || known.to_ascii_uppercase() == word
-        || (known[1..] == word[1.min(word.len())..]
-            && word.starts_with(known.as_bytes()[0].to_ascii_uppercase() as char))
+    let is_capitalised = || {
+        let (first, rest) = (word.get(..1), word.get(1..));
+        rest == known.get(1..) && first == known.to_ascii_uppercase().get(..1)
+    };
+    known == word || known.to_ascii_uppercase() == word || is_capitalised()
 }
 
 #[cfg(test)]

@@ -49,14 +49,17 @@ fn unknown<'a>(spec: &Value, names: impl Iterator<Item = &'a Value>) -> Vec<&'a 
 }
 
 fn repeated(list: &[Value]) -> Vec<&str> {
-    let name = |item: &'_ Value| -> Option<String> { item.as_str().or(item["name"].as_str()).map(String::from) };
-    let mut repeated: Vec<&str> = Vec::new();
+    let name = |item: &'_ Value| match item {
+        Value::String(text) => Some(text.clone()),
+        item => item["name"].as_str().map(String::from),
+    };
+    let mut repeated = Vec::new();
     for (index, item) in list.iter().enumerate() {
-        let text = item.as_str().or(item["name"].as_str());
+        let text = item.as_str().or_else(|| item["name"].as_str());
         let is_second = list[..index].iter().any(|earlier| name(earlier).as_deref() == text);
-        if let Some(text) = text.filter(|text| is_second && !repeated.contains(text)) {
-            repeated.push(text);
-        }
+        repeated.extend(text.filter(|_| is_second));
     }
+    repeated.sort_unstable();
+    repeated.dedup();
     repeated
 }
