@@ -18,7 +18,10 @@ step() {
 }
 
 # The newest SDKs want a newer Node than Debian's.
-sdk_tests() { PATH="$(tests/setup/node-runtime.sh):$PATH" tests/sdk/run.sh; }
+sdk_tests() {
+  local node
+  node=$(tests/setup/node-runtime.sh) && PATH="$node:$PATH" tests/sdk/run.sh
+}
 
 step 'format' cargo fmt --all --check
 step 'clippy' cargo clippy $flags --workspace --all-targets -- -D warnings

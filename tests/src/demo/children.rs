@@ -127,13 +127,11 @@ pub(crate) fn sibling_binary() -> anyhow::Result<PathBuf> {
 
 /// The loopback address with this port, or with port 0 when it is taken.
 async fn free_or_any(port: u16) -> String {
-    match TcpListener::bind(("127.0.0.1", port)).await {
-        Ok(_) => format!("127.0.0.1:{port}"),
-        Err(_) => {
-            super::say(&format!("port {port} is taken, using a free one"));
-            "127.0.0.1:0".to_owned()
-        }
+    if TcpListener::bind(("127.0.0.1", port)).await.is_ok() {
+        return format!("127.0.0.1:{port}");
     }
+    super::say(&format!("port {port} is taken, using a free one"));
+    "127.0.0.1:0".to_owned()
 }
 
 /// `llmcache ready proxy=http://… admin=http://…` → both origins.
