@@ -1,0 +1,5 @@
+//! The system from outside: its kit, tests and benches.
+
+pub mod bench;
+pub mod demo;
+pub mod fake;
