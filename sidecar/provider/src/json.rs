@@ -7,7 +7,7 @@
 mod canonical;
 mod scan;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod text;
 
 use std::borrow::Cow;
@@ -15,7 +15,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-pub use canonical::{All, Filter, Order, write};
+pub use canonical::{All, Filter, Order, gather, write};
 pub use text::quote;
 
 /// Containers deeper than this are refused, so that walking a document never exhausts the stack.
@@ -150,6 +150,16 @@ impl Document {
                 text::decode(self.inside(node), true) == value
             } else {
                 self.inside(node) == value.as_bytes()
+            }
+    }
+
+    /// Whether this is a string with anything but white space in it.
+    pub fn has_text(&self, node: NodeId) -> bool {
+        // A string's first byte settles it nearly always; only the rest is worth decoding.
+        self.kind(node) == Kind::String
+            && match self.inside(node).first() {
+                Some(b'!'..=b'[' | b']'..=b'~') => true,
+                _ => self.text(node).is_some_and(|text| !text.trim().is_empty()),
             }
     }
 

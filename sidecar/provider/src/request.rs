@@ -19,7 +19,7 @@ use std::fmt::Debug;
 
 use bytes::Bytes;
 
-use crate::json::{Document, Error, Kind, NodeId, Order, write};
+use crate::json::{Document, Error, Kind, NodeId, Order, gather, quote, write};
 use crate::models::{ModelFacts, Needs};
 use crate::prompt::Prompt;
 use crate::{Endpoint, Provider};
@@ -273,24 +273,20 @@ impl Request {
     /// No request's form is a prefix of another's: a field ends in a line feed and the whole in a zero byte, and
     /// neither can stand inside canonical JSON.
     pub fn write_key(&self, sink: &mut dyn FnMut(&[u8])) {
-        sink(b"llmcache key 1\n");
-        self.write_fields(&self.view.key_fields(), Order::Sorted, sink);
-        let mut unknown: Vec<_> = self.view.unknown().to_vec();
-        unknown.sort_by_cached_key(|(name, _)| self.document.text(*name));
-        for (name, value) in unknown {
-            // A known field never begins with a quote.
-            sink(self.document.raw(name));
-            sink(b"=");
-            write(&self.document, value, Leave::Nothing, Order::Sorted, sink);
-            sink(b"\n");
-        }
-        sink(b"\0");
+        gather(sink, |sink| {
+            sink(b"llmcache key 1\n");
+            self.write_fields(&self.view.key_fields(), Order::Sorted, sink);
+            self.write_unknown(sink);
+            sink(b"\0");
+        });
     }
 
     /// Writes the prompt as the client wrote it, marks left out: equal for byte-equal prompts only.
     pub fn write_exact_prompt(&self, sink: &mut dyn FnMut(&[u8])) {
-        self.write_fields(&self.view.prompt_fields(), Order::Written, sink);
-        sink(b"\0");
+        gather(sink, |sink| {
+            self.write_fields(&self.view.prompt_fields(), Order::Written, sink);
+            sink(b"\0");
+        });
     }
 
     /// Writes tools, system and messages through the first user message in canonical form: what stays the same on
@@ -311,6 +307,20 @@ impl Request {
         let members = fields.map(|(name, node)| (name, node.map(|node| self.document.slice(node))));
         Echo {
             members: members.collect(),
+        }
+    }
+
+    /// Writes the members a compatible server may know; for any other the request has no key.
+    fn write_unknown(&self, sink: &mut dyn FnMut(&[u8])) {
+        let mut unknown = self.view.unknown().to_vec();
+        unknown.sort_by_cached_key(|(name, _)| self.document.text(*name));
+        for (name, value) in unknown {
+            // The quote keeps such a name apart from every known field's.
+            let name = self.document.text(name).unwrap_or_default();
+            sink(&quote(&name));
+            sink(b"=");
+            write(&self.document, value, Leave::Nothing, Order::Sorted, sink);
+            sink(b"\n");
         }
     }
 

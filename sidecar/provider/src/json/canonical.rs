@@ -41,6 +41,24 @@ pub fn write<F: Filter>(document: &Document, node: NodeId, filter: F, order: Ord
     }
 }
 
+/// Gives `produce` a sink that hands on its small pieces together, up to 8 KiB at once: a hash then sees few calls.
+pub fn gather(sink: &mut dyn FnMut(&[u8]), produce: impl FnOnce(&mut dyn FnMut(&[u8]))) {
+    const ROOM: usize = 8 << 10;
+    let mut gathered = Vec::with_capacity(ROOM);
+    produce(&mut |bytes| {
+        if gathered.len() + bytes.len() > ROOM {
+            sink(&gathered);
+            gathered.clear();
+        }
+        if bytes.len() > ROOM {
+            sink(bytes);
+        } else {
+            gathered.extend_from_slice(bytes);
+        }
+    });
+    sink(&gathered);
+}
+
 impl Filter for All {
     fn member(self, _name: &str) -> Option<Self> {
         Some(self)

@@ -179,7 +179,7 @@ pub(super) fn tool_site(document: &Document, tool: NodeId) -> Site {
 pub(super) fn block_site(document: &Document, block: NodeId) -> Site {
     if is_type(document, block, "text") {
         let text = document.member(block, "text");
-        return if text.is_some_and(|text| has_text(document, text)) {
+        return if text.is_some_and(|text| document.has_text(text)) {
             Site::Block(block)
         } else {
             Site::None
@@ -191,15 +191,11 @@ pub(super) fn block_site(document: &Document, block: NodeId) -> Site {
 
 /// Where a mark may go on a string that stands for one text block.
 pub(super) fn string_site(document: &Document, string: NodeId) -> Site {
-    if has_text(document, string) {
+    if document.has_text(string) {
         Site::String(string)
     } else {
         Site::None
     }
-}
-
-fn has_text(document: &Document, string: NodeId) -> bool {
-    document.text(string).is_some_and(|text| !text.trim().is_empty())
 }
 
 /// The string of a text block that says nothing else, so that it reads as the plain string it stands for.
