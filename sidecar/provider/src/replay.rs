@@ -3,7 +3,6 @@
 //! The answer keeps its id and usage (clients compute cost from them); what was paid is told in our own headers.
 
 use std::borrow::Cow;
-use std::ops::Range;
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
@@ -16,8 +15,11 @@ use crate::request::Echo;
 
 mod anthropic;
 mod chat;
+mod echo;
 mod events;
 mod responses;
+
+pub use echo::EchoFilter;
 
 /// A stored answer and how this caller is to see it.
 #[derive(Clone, Copy, Debug)]
@@ -34,27 +36,17 @@ pub struct Replay<'a> {
     pub without_thinking: bool,
 }
 
-/// Bytes to put in place of a range of the answer.
-type Edit = (Range<usize>, Vec<u8>);
-
 /// The stored bytes with the caller's own echo members, and without thinking if so asked; else byte for byte.
 pub fn plain(replay: &Replay<'_>) -> Bytes {
     let Ok(members) = serde_json::from_slice::<Members<'_>>(replay.answer) else {
         return Bytes::copy_from_slice(replay.answer);
     };
-    let mut edits = echo_edits(replay, &members);
+    let mut edits = echo::edits(replay.endpoint, replay.echo, &members, replay.answer);
     if replay.without_thinking {
         edits.extend(thinking_edit(replay, &members));
     }
-    edits.sort_by_key(|(range, _)| range.start);
     let mut out = Vec::with_capacity(replay.answer.len() + 256);
-    let mut at = 0;
-    for (range, bytes) in edits {
-        out.extend_from_slice(replay.answer.get(at..range.start).unwrap_or_default());
-        out.extend_from_slice(&bytes);
-        at = range.end;
-    }
-    out.extend_from_slice(replay.answer.get(at..).unwrap_or_default());
+    echo::apply(edits, replay.answer, &mut out);
     Bytes::from(out)
 }
 
@@ -75,35 +67,7 @@ pub fn stream(replay: &Replay<'_>) -> Bytes {
     )
 }
 
-fn echo_edits(replay: &Replay<'_>, members: &Members<'_>) -> Vec<Edit> {
-    let mut edits = Vec::new();
-    let mut missing = Vec::new();
-    for (name, own) in &replay.echo.members {
-        let mut stored = members.0.iter().filter(|(key, _)| key == name).peekable();
-        if stored.peek().is_none()
-            && let Some(own) = own
-        {
-            missing.extend_from_slice(format!(",\"{name}\":").as_bytes());
-            missing.extend_from_slice(own);
-        }
-        for (_, value) in stored {
-            let own = own.as_deref().unwrap_or_else(|| absent(name));
-            edits.push((range(replay.answer, value), own.to_vec()));
-        }
-    }
-    if let Some((_, last)) = members.0.last() {
-        let end = range(replay.answer, last).end;
-        edits.push((end..end, missing));
-    }
-    edits
-}
-
-/// What the provider echoes for a member the caller left out.
-fn absent(name: &str) -> &'static [u8] {
-    if name == "metadata" { b"{}" } else { b"null" }
-}
-
-fn thinking_edit(replay: &Replay<'_>, members: &Members<'_>) -> Option<Edit> {
+fn thinking_edit(replay: &Replay<'_>, members: &Members<'_>) -> Option<echo::Edit> {
     let (name, without): (_, fn(&RawValue) -> Option<Node<'_>>) = match replay.endpoint {
         Endpoint::AnthropicMessages => ("content", |block| {
             let kind = Members::read(block)?.text("type")?;
@@ -120,7 +84,7 @@ fn thinking_edit(replay: &Replay<'_>, members: &Members<'_>) -> Option<Edit> {
     let value = members.find(name)?;
     let kept = raw::items(value)?.into_iter().filter_map(without).collect();
     let text = Node::List(kept).to_text();
-    Some((range(replay.answer, value), text.into_bytes()))
+    Some((echo::range(replay.answer, value), text.into_bytes()))
 }
 
 fn without_reasoning(choice: &RawValue) -> Option<Node<'_>> {
@@ -132,11 +96,6 @@ fn without_reasoning(choice: &RawValue) -> Option<Node<'_>> {
     let mut choice = Node::from(members);
     choice.set(Cow::Borrowed("message"), message);
     Some(choice)
-}
-
-fn range(answer: &[u8], value: &RawValue) -> Range<usize> {
-    let start = value.get().as_ptr().addr() - answer.as_ptr().addr();
-    start..start + value.get().len()
 }
 
 #[cfg(test)]

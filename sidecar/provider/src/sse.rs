@@ -19,6 +19,24 @@ pub(crate) struct Frame<'a> {
     pub(crate) data: Cow<'a, [u8]>,
 }
 
+/// Holds a stream back until each frame is whole.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    held: Vec<u8>,
+    most_bytes: usize,
+    is_too_long: bool,
+    splitter: Splitter,
+}
+
+/// What a gate lets through.
+#[derive(Debug)]
+pub(crate) enum Passage<'a> {
+    /// A whole frame with its blank line; at the end of the stream, what is left.
+    Frame(&'a [u8]),
+    /// Part of a frame too long to hold.
+    Part(&'a [u8]),
+}
+
 /// The frames of a whole body; what follows the last blank line counts as a frame, as SDKs read it.
 pub(crate) struct Frames<'a> {
     rest: &'a [u8],
@@ -96,6 +114,51 @@ impl<'a> Frame<'a> {
             }
         }
         frame
+    }
+}
+
+impl Gate {
+    pub(crate) const fn new(most_bytes: usize) -> Self {
+        Self {
+            held: Vec::new(),
+            most_bytes,
+            is_too_long: false,
+            splitter: Splitter::new(),
+        }
+    }
+
+    pub(crate) fn feed(&mut self, chunk: &[u8], mut sink: impl FnMut(Passage<'_>)) {
+        let mut rest = chunk;
+        while let Some(end) = self.splitter.next_end(rest) {
+            let (frame, tail) = rest.split_at(end);
+            if self.is_too_long {
+                sink(Passage::Part(frame));
+                self.is_too_long = false;
+            } else if self.held.is_empty() {
+                sink(Passage::Frame(frame));
+            } else {
+                self.held.extend_from_slice(frame);
+                sink(Passage::Frame(&self.held));
+                self.held.clear();
+            }
+            rest = tail;
+        }
+        if !self.is_too_long && self.held.len() + rest.len() <= self.most_bytes {
+            self.held.extend_from_slice(rest);
+            return;
+        }
+        for part in [&std::mem::take(&mut self.held), rest] {
+            if !part.is_empty() {
+                sink(Passage::Part(part));
+            }
+        }
+        self.is_too_long = true;
+    }
+
+    pub(crate) fn finish(self, mut sink: impl FnMut(Passage<'_>)) {
+        if !self.held.is_empty() {
+            sink(Passage::Frame(&self.held));
+        }
     }
 }
 

@@ -160,6 +160,32 @@ fn echo_members_are_the_callers_own() {
 }
 
 #[test]
+fn nothing_of_another_caller_is_echoed() {
+    let stored = br#"{"id":"r","metadata":{"a":"1"},"service_tier":"flex","store":false,"user":"alice","prompt_cache_diagnostics":{"type":"cache_hit"},"x":null}"#;
+    let absent = echo(&[
+        ("metadata", None),
+        ("service_tier", None),
+        ("store", None),
+        ("user", None),
+    ]);
+    let expected = r#"{"id":"r","metadata":{},"service_tier":"default","store":true,"user":null,"prompt_cache_diagnostics":null,"x":null}"#;
+    assert_eq!(plain(&replay(OpenAiResponses, stored, &absent)), expected);
+    let stored = br#"{"id":"m","diagnostics":{"cache_miss_reason":{"type":"model_changed"}}}"#;
+    let expected = r#"{"id":"m","diagnostics":null}"#;
+    assert_eq!(plain(&replay(AnthropicMessages, stored, &echo(&[]))), expected);
+}
+
+#[test]
+fn no_echo_is_made_up_where_the_upstream_repeats_none() {
+    let own = echo(&[("user", Some("\"bob\"")), ("service_tier", Some("\"auto\""))]);
+    let chat = br#"{"id":"c","service_tier":"priority","metadata":null}"#;
+    let expected = r#"{"id":"c","service_tier":"default","metadata":null}"#;
+    assert_eq!(plain(&replay(OpenAiChat, chat, &own)), expected);
+    let compatible = br#"{"id":"r","object":"response"}"#;
+    assert_eq!(plain(&replay(OpenAiResponses, compatible, &own)), compatible.as_slice());
+}
+
+#[test]
 fn thinking_is_left_out_when_asked() {
     let none = echo(&[]);
     for (endpoint, case) in [

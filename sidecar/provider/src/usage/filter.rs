@@ -7,7 +7,7 @@ use std::ops::Range;
 use memchr::memmem;
 
 use crate::answer::raw::{self, Members};
-use crate::sse::{Frame, Splitter};
+use crate::sse::{Frame, Gate, Passage};
 
 /// Most bytes of one frame held back; a longer one passes unchanged.
 const MOST_FRAME_BYTES: usize = 1 << 20;
@@ -17,9 +17,7 @@ const NAME: &[u8] = b"\"usage\"";
 /// Removes usage from a Chat Completions stream, whose chunks may be cut anywhere.
 #[derive(Debug)]
 pub struct UsageFilter {
-    held: Vec<u8>,
-    is_passing: bool,
-    splitter: Splitter,
+    gate: Gate,
 }
 
 impl Default for UsageFilter {
@@ -32,44 +30,23 @@ impl UsageFilter {
     /// A filter at the start of a stream.
     pub const fn new() -> Self {
         Self {
-            held: Vec::new(),
-            is_passing: false,
-            splitter: Splitter::new(),
+            gate: Gate::new(MOST_FRAME_BYTES),
         }
     }
 
     /// Takes the next bytes and appends to `out` what the client may have now; a frame is held until it is whole.
     pub fn feed(&mut self, chunk: &[u8], out: &mut Vec<u8>) {
-        let mut rest = chunk;
-        while let Some(end) = self.splitter.next_end(rest) {
-            let (frame, tail) = rest.split_at(end);
-            if self.is_passing {
-                out.extend_from_slice(frame);
-                self.is_passing = false;
-            } else if self.held.is_empty() {
-                pass(frame, out);
-            } else {
-                self.held.extend_from_slice(frame);
-                pass(&self.held, out);
-                self.held.clear();
-            }
-            rest = tail;
-        }
-        if self.is_passing {
-            out.extend_from_slice(rest);
-            return;
-        }
-        self.held.extend_from_slice(rest);
-        if self.held.len() > MOST_FRAME_BYTES {
-            out.append(&mut self.held);
-            self.held = Vec::new();
-            self.is_passing = true;
-        }
+        self.gate.feed(chunk, |passage| match passage {
+            Passage::Frame(frame) => pass(frame, out),
+            Passage::Part(part) => out.extend_from_slice(part),
+        });
     }
 
     /// Appends what is still held when the stream has ended.
     pub fn finish(self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.held);
+        self.gate.finish(|passage| match passage {
+            Passage::Frame(bytes) | Passage::Part(bytes) => out.extend_from_slice(bytes),
+        });
     }
 }
 
