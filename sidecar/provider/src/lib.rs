@@ -3,7 +3,7 @@
 //! Requests are a typed view over the client's exact bytes; nothing here opens a socket or reads a clock.
 
 pub mod answer;
-mod endpoint;
+pub mod endpoint;
 pub mod error;
 pub mod json;
 pub mod models;

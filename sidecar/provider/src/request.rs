@@ -112,6 +112,17 @@ pub(crate) trait View: Debug + Send + Sync {
 }
 
 impl Opaque {
+    /// Every word, for metrics that exist from the start.
+    pub const WORDS: [&str; 7] = [
+        "not_json",
+        "not_object",
+        "too_deep",
+        "too_many_values",
+        "no_model",
+        "duplicate_field",
+        "wrong_type",
+    ];
+
     /// The closed word for headers and labels.
     pub fn word(self) -> &'static str {
         match self {

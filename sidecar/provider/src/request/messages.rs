@@ -49,8 +49,10 @@ pub(crate) struct Messages {
     is_count: bool,
 }
 
-/// Claude Code's attribution block, and the words its system prompt has begun with.
-const CLAUDE_CODE: [&str; 2] = ["x-anthropic-billing-header", "You are Claude Code"];
+/// What Claude Code's attribution begins with. The provider takes a first system block like that out of the prompt.
+const ATTRIBUTION: &str = "x-anthropic-billing-header";
+/// What Claude Code's system prompt begins with, after the attribution.
+const CLAUDE_CODE: &str = "You are Claude Code";
 
 impl Messages {
     pub(super) fn read(document: &Document, is_count: bool) -> Result<Self, Opaque> {
@@ -100,6 +102,13 @@ impl Messages {
     fn word(document: &Document, field: Option<NodeId>, member: &str) -> Option<String> {
         let node = document.set_member(field?, member)?;
         document.text(node).map(Into::into)
+    }
+
+    /// The first system block when it is Claude Code's attribution.
+    fn attribution(&self, document: &Document) -> Option<NodeId> {
+        let first = document.elements(self.fields.system?).next()?;
+        let text = document.text(document.member(first, "text")?)?;
+        text.starts_with(ATTRIBUTION).then_some(first)
     }
 
     fn forces_a_call(&self, document: &Document) -> bool {
@@ -209,9 +218,8 @@ impl View for Messages {
             return false;
         };
         let begins = |node| {
-            document
-                .text(node)
-                .is_some_and(|text| CLAUDE_CODE.iter().any(|word| text.starts_with(word)))
+            let text = document.text(node);
+            text.is_some_and(|text| text.starts_with(ATTRIBUTION) || text.starts_with(CLAUDE_CODE))
         };
         let texts = document
             .elements(system)

@@ -32,6 +32,23 @@ pub enum NoKey {
 }
 
 impl NoKey {
+    /// Every reason, for metrics that exist from the start.
+    pub const ALL: [Self; 13] = [
+        Self::Compaction,
+        Self::CountTokens,
+        Self::DuplicateMember,
+        Self::FallbackToken,
+        Self::FileContent,
+        Self::HostedTool,
+        Self::LoneSurrogate,
+        Self::Prewarm,
+        Self::Stateful,
+        Self::StoredResponse,
+        Self::UnknownBlock,
+        Self::UnknownField,
+        Self::UrlContent,
+    ];
+
     /// The closed word for headers and labels.
     pub fn word(self) -> &'static str {
         match self {

@@ -2,6 +2,7 @@ mod answers;
 mod bodies;
 mod edits;
 mod gates;
+mod hostile;
 mod keys;
 mod prompts;
 

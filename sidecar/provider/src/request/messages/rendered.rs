@@ -49,7 +49,10 @@ impl Messages {
                 },
             );
         }
-        for (index, node) in document.elements(system).enumerate() {
+        // Its words change from turn to turn, yet the provider caches what follows: it never reads them.
+        let attribution = self.attribution(document);
+        let blocks = document.elements(system).enumerate();
+        for (index, node) in blocks.filter(|(_, node)| Some(*node) != attribution) {
             push_content(document, builder, node, block(Level::System, index, Role::System));
         }
     }

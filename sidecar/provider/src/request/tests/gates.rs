@@ -238,6 +238,24 @@ fn what_is_not_understood_is_named() {
 }
 
 #[test]
+fn the_lists_of_words_are_whole() {
+    let opaque = [
+        Opaque::NotJson,
+        Opaque::NotObject,
+        Opaque::TooDeep,
+        Opaque::TooLarge,
+        Opaque::NoModel,
+        Opaque::Duplicate("model"),
+        Opaque::WrongType("model"),
+    ];
+    assert_eq!(opaque.map(Opaque::word), Opaque::WORDS);
+    let mut words = NoKey::ALL.map(NoKey::word);
+    assert!(words.is_sorted());
+    words.sort_unstable();
+    assert!(words.windows(2).all(|pair| pair[0] != pair[1]));
+}
+
+#[test]
 fn the_deepest_body_is_keyed_without_exhausting_the_stack() {
     let deep = format!(
         r#"{{"model":"m","messages":[],"thinking":{}{}}}"#,

@@ -101,6 +101,19 @@ fn roles_and_message_boundaries_are_told_apart() {
 }
 
 #[test]
+fn claude_codes_attribution_is_no_part_of_the_prompt() {
+    let body = |turn: u32| {
+        let attribution = format!(r#"{{"type":"text","text":"x-anthropic-billing-header: turn={turn}"}}"#);
+        let system = format!(r#"[{attribution},{{"type":"text","text":"You are Claude Code"}}]"#);
+        messages(&format!(r#"{{"model":"m","messages":[],"system":{system}}}"#))
+    };
+    assert_eq!(body(1).prompt(), body(2).prompt());
+    assert_eq!(body(1).prompt().blocks.len(), 1);
+    assert_eq!(body(1).prompt().blocks[0].message, 1);
+    assert_ne!(key(&body(1)), key(&body(2)));
+}
+
+#[test]
 fn the_top_level_mark_is_read() {
     let mark = |json: &str| messages(json).prompt().top_level_mark;
     assert_eq!(
