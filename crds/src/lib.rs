@@ -10,6 +10,7 @@ pub mod rule;
 mod schema;
 pub mod size;
 pub mod status;
+pub mod text;
 
 pub use policy::{LLMCachePolicy, LLMCachePolicySpec, Mode};
 pub use schema::{definition, policy_schema};

@@ -30,7 +30,7 @@ pub use stores::Stores;
 pub use ttl_class::{Match, TtlClass};
 pub use upstreams::{AnthropicUpstream, Dialect, OpenAiUpstream, Upstreams};
 
-use crate::{rule, status::LLMCachePolicyStatus};
+use crate::{rule, status::LLMCachePolicyStatus, text};
 
 /// What the sidecars of the selected pods do with the calls of their apps to LLM providers.
 #[derive(Clone, CustomResource, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
@@ -74,7 +74,7 @@ pub struct LLMCachePolicySpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(max = 16),
-        inner(length(min = 1, max = 128), regex(pattern = r"^([^{}*,\s]|\{(user|model|class|header:[A-Za-z0-9_-]{1,64})\})+$")),
+        inner(length(min = 1, max = 128), regex(pattern = text::TAG)),
         extend("x-kubernetes-list-type" = "atomic", "x-kubernetes-validations" = rule::unique_items())
     )]
     pub tags: Option<Vec<String>>,

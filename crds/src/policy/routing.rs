@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Mode, ttl_class::headers};
-use crate::rule;
+use crate::{rule, text};
 
 /// Ordered rules that choose a tier on the first turn of a conversation; later turns keep the choice.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
@@ -20,7 +20,7 @@ pub struct Routing {
     /// Globs over the requested model: only these requests may change; `auto` is a model name of its own.
     #[schemars(
         length(min = 1, max = 32),
-        inner(length(min = 1, max = 128), regex(pattern = "^[A-Za-z0-9._:/@*-]+$")),
+        inner(length(min = 1, max = 128), regex(pattern = text::MODEL_GLOB)),
         extend("x-kubernetes-list-type" = "atomic")
     )]
     pub request_models: Vec<String>,
@@ -56,7 +56,7 @@ pub struct Routing {
 #[serde(rename_all = "camelCase")]
 pub struct Tier {
     /// Name of the tier (a DNS label), unique in the list.
-    #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    #[schemars(length(min = 1, max = 63), regex(pattern = text::LABEL))]
     pub name: String,
     /// The tier's model at each provider; at least one.
     pub models: TierModels,
@@ -69,11 +69,11 @@ pub struct Tier {
 pub struct TierModels {
     /// Model at Anthropic. Default: none, Anthropic requests never take this tier.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 128), regex(pattern = "^[A-Za-z0-9._:/@-]+$"))]
+    #[schemars(length(min = 1, max = 128), regex(pattern = text::MODEL))]
     pub anthropic: Option<String>,
     /// Model at OpenAI. Default: none, OpenAI requests never take this tier.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 128), regex(pattern = "^[A-Za-z0-9._:/@-]+$"))]
+    #[schemars(length(min = 1, max = 128), regex(pattern = text::MODEL))]
     pub openai: Option<String>,
 }
 
@@ -89,7 +89,7 @@ pub struct RoutingRule {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 1, max = 32),
-        inner(length(min = 1, max = 64), regex(pattern = r"\S")),
+        inner(length(min = 1, max = 64), regex(pattern = text::NOT_BLANK)),
         extend("x-kubernetes-list-type" = "atomic")
     )]
     pub any_keyword: Option<Vec<String>>,
@@ -97,7 +97,7 @@ pub struct RoutingRule {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 1, max = 32),
-        inner(length(min = 1, max = 64), regex(pattern = r"\S")),
+        inner(length(min = 1, max = 64), regex(pattern = text::NOT_BLANK)),
         extend("x-kubernetes-list-type" = "atomic")
     )]
     pub no_keyword: Option<Vec<String>>,

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Mode;
+use crate::text;
 
 /// The semantic cache, off without this block.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
@@ -31,7 +32,7 @@ pub struct SemanticCache {
 #[serde(rename_all = "camelCase")]
 pub struct Judge {
     /// Model that judges, of the provider whose requests it judges.
-    #[schemars(length(min = 1, max = 128), regex(pattern = "^[A-Za-z0-9._:/@-]+$"))]
+    #[schemars(length(min = 1, max = 128), regex(pattern = text::MODEL))]
     pub model: String,
     /// Share of pairs that are judged, of 1. Default: `0.1`.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -6,14 +6,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::{duration, rule};
+use crate::{duration, rule, text};
 
 /// One class of answers and their life.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TtlClass {
     /// Name of the class (a DNS label), unique in the list; `{class}` in tags.
-    #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    #[schemars(length(min = 1, max = 63), regex(pattern = text::LABEL))]
     pub name: String,
     /// Life of an entry; a hit never extends it. At most `resultCache.maxAge`.
     #[schemars(
@@ -59,7 +59,7 @@ pub struct Match {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 1, max = 32),
-        inner(length(min = 1, max = 64), regex(pattern = r"\S")),
+        inner(length(min = 1, max = 64), regex(pattern = text::NOT_BLANK)),
         extend("x-kubernetes-list-type" = "atomic")
     )]
     pub any_keyword: Option<Vec<String>>,
@@ -67,7 +67,7 @@ pub struct Match {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 1, max = 32),
-        inner(length(min = 1, max = 64), regex(pattern = r"\S")),
+        inner(length(min = 1, max = 64), regex(pattern = text::NOT_BLANK)),
         extend("x-kubernetes-list-type" = "atomic")
     )]
     pub no_keyword: Option<Vec<String>>,
@@ -77,7 +77,7 @@ pub struct Match {
     pub header: Option<BTreeMap<String, String>>,
     /// Glob over the model that answers; `*` matches any run. Default: no condition.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 128), regex(pattern = "^[A-Za-z0-9._:/@*-]+$"))]
+    #[schemars(length(min = 1, max = 128), regex(pattern = text::MODEL_GLOB))]
     pub model: Option<String>,
 }
 

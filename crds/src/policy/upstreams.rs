@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::text;
+
 /// One upstream for each provider.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -22,7 +24,7 @@ pub struct AnthropicUpstream {
     /// Base URL as the provider's SDK takes it, without the version path, credentials, query or fragment.
     /// Default: `https://api.anthropic.com`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 2048), regex(pattern = r"^https?://[^\s/?#@]+(/[^\s?#]*)?$"))]
+    #[schemars(length(max = 2048), regex(pattern = text::URL))]
     pub url: Option<String>,
     /// Certificates (PEM, at most 32 KiB) to trust instead of the system roots. Default: the system roots.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -37,7 +39,7 @@ pub struct OpenAiUpstream {
     /// Base URL as the provider's SDK takes it, with the version path (no path means `/v1`), without credentials, query
     /// or fragment. Default: `https://api.openai.com/v1`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 2048), regex(pattern = r"^https?://[^\s/?#@]+(/[^\s?#]*)?$"))]
+    #[schemars(length(max = 2048), regex(pattern = text::URL))]
     pub url: Option<String>,
     /// Certificates (PEM, at most 32 KiB) to trust instead of the system roots. Default: the system roots.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -4,6 +4,7 @@ use super::*;
 
 mod bounds;
 mod examples;
+mod mutations;
 
 /// A valid policy with a `spec`.
 fn policy(spec: &Value) -> String {

@@ -11,8 +11,7 @@ pub(super) fn bare_boolean(word: &str) -> Option<bool> {
         .find_map(|(words, value)| words.iter().any(|known| is_one_case(known, word)).then_some(value))
 }
 
-/// The value of a plain scalar. Numbers in forms that readers disagree on (`010`, `1_000`, `.inf`) stay text, so that a
-/// number field refuses them.
+/// The value of a plain scalar.
 pub(super) fn plain(text: &str) -> Value {
     if text.is_empty() || text == "~" || is_one_case("null", text) {
         return Value::Null;
@@ -26,23 +25,64 @@ pub(super) fn plain(text: &str) -> Value {
     if let Some(value) = bare_boolean(text) {
         return value.into();
     }
+    if ["", "+", "-"].iter().any(|sign| is_unbounded(sign, text)) {
+        // No JSON number, so no field takes it.
+        return Value::Null;
+    }
     number(text).map_or_else(|| text.into(), Value::Number)
 }
 
+/// Whole numbers in base 10, 16, 8 (a leading 0 or 0o) or 2, then decimal fractions; `_` separates digits.
 fn number(text: &str) -> Option<Number> {
-    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
-    let has_digit_first = unsigned.starts_with(|c: char| c.is_ascii_digit());
-    let is_padded =
-        unsigned.len() > 1 && unsigned.starts_with('0') && unsigned[1..].starts_with(|c: char| c.is_ascii_digit());
-    let is_number_like = unsigned.bytes().all(|b| b.is_ascii_digit() || b".eE+-".contains(&b));
-    if !has_digit_first || is_padded || !is_number_like {
+    if !text.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c)) {
         return None;
     }
-    let text = text.strip_prefix('+').unwrap_or(text);
-    if let Ok(whole) = text.parse::<i64>() {
+    let compact = text.replace('_', "");
+    whole(&compact).map(Number::from).or_else(|| decimal(&compact))
+}
+
+fn whole(text: &str) -> Option<i64> {
+    let (sign, digits) = match text.strip_prefix('-') {
+        Some(digits) => ("-", digits),
+        None => ("", text.strip_prefix('+').unwrap_or(text)),
+    };
+    let lower = digits.to_ascii_lowercase();
+    let based = [("0x", 16), ("0o", 8), ("0b", 2), ("0", 8)]
+        .into_iter()
+        .find_map(|(prefix, base)| Some((lower.strip_prefix(prefix)?, base)))
+        .filter(|(rest, _)| !rest.is_empty());
+    let (digits, base) = based.unwrap_or((&lower, 10));
+    let is_unsigned = !digits.starts_with(['+', '-']);
+    let number = i64::from_str_radix(&format!("{sign}{digits}"), base);
+    number.ok().filter(|_| is_unsigned)
+}
+
+/// `[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?`
+fn is_decimal(text: &str) -> bool {
+    let unsigned = |text: &'_ str| text.strip_prefix(['+', '-']).unwrap_or(text).to_owned();
+    let is_digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    let text = unsigned(text);
+    let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((&text, "0"));
+    let (before, after) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let exponent = unsigned(exponent);
+    let lacks_digits = exponent.is_empty() || (before.is_empty() && after.is_empty());
+    !lacks_digits && [before, after, &exponent].into_iter().all(is_digits)
+}
+
+/// A fraction without a fractional part is the whole number, as in JSON.
+fn decimal(text: &str) -> Option<Number> {
+    let float: f64 = text.parse().ok().filter(|_| is_decimal(text))?;
+    if float.fract() == 0.0 && float.abs() < 1e15 {
+        #[expect(clippy::cast_possible_truncation, reason = "whole and below 2^53")]
+        let whole = float as i64;
         return Some(whole.into());
     }
-    text.parse().ok().and_then(Number::from_f64)
+    Number::from_f64(float)
+}
+
+fn is_unbounded(sign: &str, text: &str) -> bool {
+    let word = text.strip_prefix(sign).unwrap_or_default();
+    [".inf", ".Inf", ".INF"].contains(&word) || (sign.is_empty() && [".nan", ".NaN", ".NAN"].contains(&word))
 }
 
 /// Lower, upper or capitalised, as YAML spells its words.
@@ -77,11 +117,29 @@ mod tests {
             ("-3", json!(-3)),
             ("+3", json!(3)),
             ("0.80", json!(0.8)),
-            ("1e3", json!(1000.0)),
+            ("1e3", json!(1000)),
+            ("1e+3", json!(1000)),
+            ("1.e-1", json!(0.1)),
+            ("1e", json!("1e")),
+            (".e1", json!(".e1")),
+            ("-.inf", json!(null)),
+            (".NaN", json!(null)),
+            ("-.nan", json!("-.nan")),
             ("0", json!(0)),
-            ("010", json!("010")),
-            ("1_000", json!("1_000")),
-            (".5", json!(".5")),
+            ("010", json!(8)),
+            ("08", json!(8)),
+            ("0x1F", json!(31)),
+            ("-0b11", json!(-3)),
+            ("0o17", json!(15)),
+            ("0x", json!("0x")),
+            ("1_000", json!(1000)),
+            ("1_0.5", json!(10.5)),
+            (".5", json!(0.5)),
+            ("1.", json!(1)),
+            ("--1", json!("--1")),
+            ("0x-1", json!("0x-1")),
+            ("2026-01-01", json!("2026-01-01")),
+            ("99999999999999999999", json!(1e20)),
             ("5m", json!("5m")),
             ("1.2.3", json!("1.2.3")),
             ("-", json!("-")),

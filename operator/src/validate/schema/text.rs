@@ -1,19 +1,26 @@
 //! Text fields: length, pattern and closed words.
 
-use llmcache_crds::{duration, size};
+use std::{collections::HashMap, sync::LazyLock};
+
+use llmcache_crds::{duration, size, text};
 use regex::Regex;
 use serde_json::Value;
 
 use crate::validate::{problem::Problems, suggest::nearest};
 
-const URL_START: &str = "^https?://";
+/// Every pattern of the schema, compiled once.
+static PATTERNS: LazyLock<HashMap<&str, Regex>> = LazyLock::new(|| {
+    let mut patterns = HashMap::new();
+    collect_patterns(&super::SPEC, &mut patterns);
+    patterns
+});
 
 /// Judges one text. Length counts characters, as the API server does.
-pub(super) fn check(schema: &Value, text: &str, value: &Value, path: &str, problems: &mut Problems<'_>) {
+pub(super) fn check(schema: &Value, written: &str, value: &Value, path: &str, problems: &mut Problems<'_>) {
     if let Some(variants) = schema["enum"].as_array() {
         if !variants.contains(value) {
             let names = variants.iter().filter_map(Value::as_str);
-            let fix = match nearest(text, names) {
+            let fix = match nearest(written, names) {
                 Some(meant) => format!("did you mean {meant}?"),
                 None => "write one of the words allowed".into(),
             };
@@ -21,7 +28,7 @@ pub(super) fn check(schema: &Value, text: &str, value: &Value, path: &str, probl
         }
         return;
     }
-    let length = text.chars().count() as u64;
+    let length = written.chars().count() as u64;
     let least = schema["minLength"].as_u64().unwrap_or(0);
     let most = schema["maxLength"].as_u64().unwrap_or(u64::MAX);
     if !(least..=most).contains(&length) {
@@ -37,8 +44,7 @@ pub(super) fn check(schema: &Value, text: &str, value: &Value, path: &str, probl
     let Some(pattern) = schema["pattern"].as_str() else {
         return;
     };
-    // The patterns are our own constants; a test compiles each of them.
-    if (length > 0 || least == 0) && !Regex::new(pattern).is_ok_and(|regex| regex.is_match(text)) {
+    if (length > 0 || least == 0) && !matches(pattern, written) {
         let fix = format!("write {}", example(schema, value));
         problems.push(path, Some(value), "is malformed", &allowed(schema), &fix);
     }
@@ -53,9 +59,7 @@ pub(super) fn allowed(schema: &Value) -> String {
     match schema["pattern"].as_str() {
         Some(duration::PATTERN) => rule_range(schema).unwrap_or_else(|| "a duration".into()),
         Some(size::PATTERN) => rule_range(schema).unwrap_or_else(|| "a size".into()),
-        Some(pattern) if pattern.starts_with(URL_START) => {
-            "an http or https address without credentials, query and fragment".into()
-        }
+        Some(text::URL) => "an http or https address without credentials, query and fragment".into(),
         Some(pattern) => format!("text that matches {pattern}"),
         None => format!(
             "{}…{} characters",
@@ -70,18 +74,36 @@ pub(super) fn example(schema: &Value, value: &Value) -> String {
     match schema["pattern"].as_str() {
         Some(duration::PATTERN) => "a duration in h, m, s and ms, such as 30s, 5m or 1h30m".into(),
         Some(size::PATTERN) => "a size in Ki, Mi or Gi, such as 64Mi".into(),
-        Some(pattern) if pattern.starts_with(URL_START) => {
-            "the base URL as the SDK takes it, such as https://api.anthropic.com".into()
-        }
-        Some(pattern) if pattern.contains("[-a-z0-9]") => {
+        Some(text::URL) => "the base URL as the SDK takes it, such as https://api.anthropic.com".into(),
+        Some(text::LABEL | text::SUBDOMAIN) => {
             "lower-case letters, digits and inner hyphens, such as support-bot".into()
         }
-        Some(pattern) if pattern.contains("header:") => {
-            "text with {user}, {model}, {class} or {header:NAME}, such as doc:{header:x-doc-id}".into()
-        }
-        Some(r"\S") => "a word that is not only white space".into(),
+        Some(text::TAG) => "text with {user}, {model}, {class} or {header:NAME}, such as doc:{header:x-doc-id}".into(),
+        Some(text::NOT_BLANK) => "a word that is not only white space".into(),
         Some(_) if value.is_string() => "only the characters allowed".into(),
         _ => format!("it in quotes: \"{value}\""),
+    }
+}
+
+/// Whether a text has a form; a pattern that does not compile lets nothing pass.
+fn matches(pattern: &str, text: &str) -> bool {
+    PATTERNS.get(pattern).is_some_and(|regex| regex.is_match(text))
+}
+
+fn collect_patterns<'a>(schema: &'a Value, patterns: &mut HashMap<&'a str, Regex>) {
+    if let Some(pattern) = schema["pattern"].as_str()
+        && let Ok(regex) = Regex::new(pattern)
+    {
+        patterns.insert(pattern, regex);
+    }
+    let fields = schema["properties"].as_object().into_iter().flatten();
+    let inner = fields.map(|(_, field)| field).chain(
+        [&schema["items"], &schema["additionalProperties"]]
+            .into_iter()
+            .filter(|inner| inner.is_object()),
+    );
+    for schema in inner {
+        collect_patterns(schema, patterns);
     }
 }
 

@@ -224,7 +224,7 @@ fn texts_are_bounded() {
             "tags[]",
             128,
             ["{user}:{header:x-a}", "{model}{class}"],
-            ["", "a b", "a*", "a,b", "{header:}", "{id}"].as_slice(),
+            ["", "a b", "a*", "a,b", "{header:}", "{id}", "a\u{a0}b"].as_slice(),
         ),
         ("invalidation[].pattern", 128, ["doc:*", "*"], &["", "{user}", "a b"]),
         ("scope.tenantHeader", 64, ["X-Tenant_1", "a"], &["", "a b", "a:b"]),
@@ -238,8 +238,13 @@ fn texts_are_bounded() {
         ("routing.requestModels[]", 128, ["*", "auto"], &["", "a b"]),
         ("routing.tiers[].models.anthropic", 128, ["m", "a.b"], &["", "claude-*"]),
         ("routing.tiers[].models.openai", 128, ["m", "a.b"], &["", "gpt *"]),
-        ("routing.rules[].anyKeyword[]", 64, ["set up", "ü"], &["", "  "]),
-        ("ttlClasses[].match.noKeyword[]", 64, ["set up", "ü"], &["", "\t"]),
+        (
+            "routing.rules[].anyKeyword[]",
+            64,
+            ["set up", "ü"],
+            &["", "  ", "\u{a0}\u{2003}"],
+        ),
+        ("ttlClasses[].match.noKeyword[]", 64, ["set up", "ü"], &["", "\t\u{85}"]),
     ] {
         let good = [text(most), good[0].into(), good[1].into()];
         let bad: Vec<_> = bad
