@@ -46,7 +46,7 @@ impl Live {
         Self {
             epoch: self.epoch.max(next.epoch),
             at_ms: self.at_ms.max(next.at_ms),
-            pattern: both(self.pattern, next.pattern).map(|(a, b)| pattern::widen_tags(a, &b)),
+            pattern: both(self.pattern, next.pattern).map(|(a, b)| pattern::widen(a, &b)),
             model: both(self.model, next.model).map(|(a, b)| pattern::widen(a, &b)),
             class: both(self.class, next.class).filter(|(a, b)| a == b).map(|(a, _)| a),
             cutoff_ms: both(self.cutoff_ms, next.cutoff_ms).map(|(a, b)| a.max(b)),

@@ -32,21 +32,14 @@ pub(super) fn tags(pattern: &str, tags: &[String]) -> bool {
     is_everything(pattern) || tags.iter().any(|text| tag(pattern, text))
 }
 
-/// A glob that covers what `a` or `b` cover: their common literal start and a star.
+/// A pattern that covers what `a` or `b` cover: their common literal start and a star.
+///
+/// It also covers the nothing that a closing `:*` stands for: a start that ends in a colon closes so itself.
 pub(super) fn widen(a: String, b: &str) -> String {
     if a == b {
         a
     } else {
         common_start(literal(&a), literal(b))
-    }
-}
-
-/// As `widen`, for patterns whose closing `:*` also stands for nothing.
-pub(super) fn widen_tags(a: String, b: &str) -> String {
-    if a == b {
-        a
-    } else {
-        common_start(tag_literal(&a), tag_literal(b))
     }
 }
 
@@ -61,11 +54,6 @@ fn is_everything(pattern: &str) -> bool {
 
 fn literal(pattern: &str) -> &str {
     pattern.split('*').next().unwrap_or_default()
-}
-
-// `user:*` matches `user`, so the colon is no part of what every match starts with.
-fn tag_literal(pattern: &str) -> &str {
-    literal(pattern.strip_suffix(":*").unwrap_or(pattern))
 }
 
 fn common_start(a: &str, b: &str) -> String {

@@ -5,15 +5,17 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, RedisError};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::budget::{Breaker, Pass};
 
 /// How long connecting and one PING may take before the probe gives up and tries again.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
-/// Pause after the first failed probe; doubled up to `PROBE_PAUSE_MAX`, at which a returned server is seen.
-const PROBE_PAUSE: Duration = Duration::from_millis(50);
-const PROBE_PAUSE_MAX: Duration = Duration::from_secs(1);
+/// Pause after a failed probe; doubled up to `PAUSE_MAX`, which bounds how late a returned server is seen.
+const PAUSE: Duration = Duration::from_millis(50);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// A connection that served this long was sound: the next outage is probed at once.
+const SOUND: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 pub(super) struct Link {
@@ -55,17 +57,25 @@ impl Link {
 
     /// Connects whenever the breaker is open; never returns.
     pub(super) async fn keep_alive(&self) {
+        let mut pause = Duration::ZERO;
+        let mut closed_at: Option<Instant> = None;
         loop {
             self.breaker.opened().await;
             *self.connections.lock() = None;
-            *self.connections.lock() = Some(self.connect_until_heard().await);
+            let is_flapping = closed_at.is_some_and(|at| at.elapsed() < SOUND);
+            pause = if is_flapping { longer(pause) } else { Duration::ZERO };
+            // A server that answers each probe but no read in time would cost requests their budget again and again:
+            // so the pause outlives the outage.
+            sleep(pause).await;
+            let connections = self.connect_until_heard(&mut pause).await;
+            *self.connections.lock() = Some(connections);
             self.breaker.close();
             tracing::info!(store = "redis", "store is reachable");
+            closed_at = Some(Instant::now());
         }
     }
 
-    async fn connect_until_heard(&self) -> Connections {
-        let mut pause = PROBE_PAUSE;
+    async fn connect_until_heard(&self, pause: &mut Duration) -> Connections {
         let mut is_known = false;
         loop {
             let error = match timeout(PROBE_TIMEOUT, self.connect()).await {
@@ -81,8 +91,8 @@ impl Link {
                 );
                 is_known = true;
             }
-            sleep(pause).await;
-            pause = (pause * 2).min(PROBE_PAUSE_MAX);
+            *pause = longer(*pause);
+            sleep(*pause).await;
         }
     }
 
@@ -109,4 +119,8 @@ impl std::fmt::Debug for Connections {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Connections")
     }
+}
+
+fn longer(pause: Duration) -> Duration {
+    (pause * 2).clamp(PAUSE, PAUSE_MAX)
 }

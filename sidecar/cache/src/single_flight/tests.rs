@@ -73,18 +73,28 @@ async fn a_waiting_follower_is_woken_by_each_step() {
     let flights = flights(100);
     let leader = lead(&flights, 1);
     let mut follower = follow(&flights, 1);
+    let (seen, mut told) = tokio::sync::mpsc::channel(1);
     let reader = tokio::spawn(async move {
-        let head = follower.head().await;
-        (head, rest(follower).await)
+        seen.send(follower.head().await.map(|head| Bytes::from(*head)))
+            .await
+            .unwrap();
+        while let Some(chunk) = follower.next().await {
+            seen.send(chunk).await.unwrap();
+        }
     });
-    for step in ["", "a", "", "bc"] {
+    // Each step is taken while the follower waits, and the next one only when it has been told.
+    tokio::task::yield_now().await;
+    leader.begin("head");
+    assert_eq!(told.recv().await, Some(Ok("head".into())));
+    for chunk in ["a", "bc"] {
         tokio::task::yield_now().await;
-        leader.begin("head");
-        leader.push(step.into());
+        leader.push(chunk.into());
+        assert_eq!(told.recv().await, Some(Ok(chunk.into())));
     }
     tokio::task::yield_now().await;
     leader.finish(None);
-    assert_eq!(reader.await.unwrap(), (Ok(Arc::new("head")), (b"abc".to_vec(), None)));
+    assert_eq!(told.recv().await, None);
+    reader.await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

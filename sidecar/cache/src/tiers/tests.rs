@@ -150,6 +150,20 @@ async fn a_ban_covers_what_is_in_the_shared_store() {
 }
 
 #[tokio::test]
+async fn epochs_of_another_process_say_nothing_here() {
+    let server = Server::start().await;
+    let (one, two) = (with_redis(&server).await, with_redis(&server).await);
+    for _ in 0..5 {
+        one.issue(&ban("other"), NOW).await.unwrap();
+    }
+    one.admit(key(1), answer(&one, "a"), NOW);
+    flush(&one).await;
+    two.issue(&ban("a"), NOW).await.unwrap();
+    assert!(hit(&one, 1).await);
+    assert!(!hit(&two, 1).await);
+}
+
+#[tokio::test]
 async fn a_removed_key_is_gone_from_both_tiers() {
     let server = Server::start().await;
     let tiers = with_redis(&server).await;
