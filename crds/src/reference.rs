@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-use crate::{policy_schema, rule::Words, schema::definition};
+use crate::{duration, policy_schema, rule::Words, schema::definition, size, text};
 
 const EXAMPLE: &str = include_str!("../examples/minimal.yaml");
 const DEFAULT: &str = "Default: ";
@@ -80,8 +80,8 @@ fn kind(field: &Value) -> String {
             let words: Vec<_> = strings(&field["enum"]).map(|word| format!("`{word}`")).collect();
             words.join(", ")
         }
-        "string" if field["pattern"] == crate::duration::PATTERN => "duration".into(),
-        "string" if field["pattern"] == crate::size::PATTERN => "size".into(),
+        "string" if field["pattern"] == duration::PATTERN => "duration".into(),
+        "string" if field["pattern"] == size::PATTERN => "size".into(),
         _ => name.into(),
     }
 }
@@ -100,14 +100,17 @@ fn bounds(field: &Value) -> String {
         }
     }
     if kind(field) == "string" {
-        said.extend(field["pattern"].as_str().map(|p| format!("`{p}`")));
-    }
-    if let Value::Array(rules) = &field["x-kubernetes-validations"] {
         said.extend(
-            rules
-                .iter()
-                .filter_map(|rule| Some(Words::of(rule["message"].as_str()?).allowed)),
+            field["pattern"]
+                .as_str()
+                .map(|p| text::words(p).unwrap_or(p).to_owned()),
         );
+    }
+    for rule in field["x-kubernetes-validations"].as_array().into_iter().flatten() {
+        let allowed = Words::of(rule["message"].as_str().unwrap_or_default()).allowed;
+        if !said.contains(&allowed) {
+            said.push(allowed);
+        }
     }
     let items = bounds_of_items(field);
     said.extend(items);

@@ -19,3 +19,19 @@ pub const TAG: &str = r"^([^{}*,\t-\r \x{85}\p{Z}]|\{(user|model|class|header:[A
 pub const TAG_PATTERN: &str = r"^[^{},\t-\r \x{85}\p{Z}]+$";
 /// An address without credentials, query and fragment.
 pub const URL: &str = r"^https?://[^\t-\r /?#@]+(/[^\t-\r ?#]*)?$";
+
+/// What a form takes, in words; absent for a pattern that is none of these.
+pub fn words(pattern: &str) -> Option<&'static str> {
+    Some(match pattern {
+        LABEL => "lower-case letters, digits and inner hyphens",
+        SUBDOMAIN => "lower-case letters, digits, inner hyphens and dots",
+        HEADER => "letters, digits, - and _",
+        MODEL => "letters, digits and . _ : / @ -",
+        MODEL_GLOB => "letters, digits and . _ : / @ - *",
+        NOT_BLANK => "not only white space",
+        TAG => "text without white space, comma and *, with {user}, {model}, {class} and {header:NAME}",
+        TAG_PATTERN => "text without white space, comma and braces",
+        URL => "an http or https address without credentials, query and fragment",
+        _ => return None,
+    })
+}

@@ -76,7 +76,34 @@ pub(super) fn read(text: &str) -> Result<Vec<Document>, Vec<Problem>> {
         let fix = "split it into files of one policy each";
         return Err(vec![Problem::of_file(&message, fix)]);
     }
-    Reader::new(text).documents().map_err(|problem| vec![*problem])
+    Reader::new(text).documents().or_else(|problem| {
+        read_json(text)
+            .map(|value| vec![Document::new(value)])
+            .ok_or_else(|| vec![*problem])
+    })
+}
+
+/// JSON that is no YAML: escaped surrogate pairs, as some writers make of every letter beyond the basic plane.
+fn read_json(text: &str) -> Option<Value> {
+    let value = serde_json::from_str(text).ok()?;
+    (size(&value) <= MAX_NODES && depth(&value) <= MAX_DEPTH).then_some(value)
+}
+
+/// Number of values.
+fn size(value: &Value) -> usize {
+    1 + inner(value).map(size).sum::<usize>()
+}
+
+fn depth(value: &Value) -> usize {
+    inner(value).map(|value| 1 + depth(value)).max().unwrap_or(0)
+}
+
+fn inner(value: &Value) -> Box<dyn Iterator<Item = &Value> + '_> {
+    match value {
+        Value::Array(items) => Box::new(items.iter()),
+        Value::Object(members) => Box::new(members.values()),
+        _ => Box::new(std::iter::empty()),
+    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, StrInput};
 use serde_json::{Map, Value};
 
-use super::{Document, MAX_DEPTH, MAX_NODES, Marks, scalar};
+use super::{Document, MAX_DEPTH, MAX_NODES, Marks, scalar, size};
 use crate::validate::Problem;
 
 /// Reads one file; the first thing that cannot be parsed ends it.
@@ -185,13 +185,5 @@ fn join(path: &str, key: &str) -> String {
         key.into()
     } else {
         format!("{path}.{key}")
-    }
-}
-
-fn size(value: &Value) -> usize {
-    match value {
-        Value::Array(items) => 1 + items.iter().map(size).sum::<usize>(),
-        Value::Object(members) => 1 + members.values().map(size).sum::<usize>(),
-        _ => 1,
     }
 }

@@ -23,7 +23,8 @@ fn values_lines_and_bare_words_are_kept() {
 }
 
 #[test]
-fn json_with_tabs_is_read_too() {
+fn json_with_tabs_and_surrogate_pairs_is_read_too() {
+    assert_eq!(one(r#"{"a": "\ud83d\ude00\/"}"#).value, json!({"a": "😀/"}));
     assert_eq!(
         one("{\n\t\"a\":\t[1, true, null]\n}").value,
         json!({"a": [1, true, null]})

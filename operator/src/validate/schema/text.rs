@@ -59,13 +59,12 @@ pub(super) fn allowed(schema: &Value) -> String {
     match schema["pattern"].as_str() {
         Some(duration::PATTERN) => rule_range(schema).unwrap_or_else(|| "a duration".into()),
         Some(size::PATTERN) => rule_range(schema).unwrap_or_else(|| "a size".into()),
-        Some(text::URL) => "an http or https address without credentials, query and fragment".into(),
-        Some(pattern) => format!("text that matches {pattern}"),
-        None => format!(
-            "{}…{} characters",
-            schema["minLength"].as_u64().unwrap_or(0),
-            schema["maxLength"]
-        ),
+        pattern => {
+            let form = pattern.map(|pattern| text::words(pattern).unwrap_or(pattern));
+            let least = schema["minLength"].as_u64().unwrap_or(0);
+            let length = format!("{least}…{} characters", schema["maxLength"]);
+            form.map_or_else(|| length.clone(), |form| format!("{length}: {form}"))
+        }
     }
 }
 
