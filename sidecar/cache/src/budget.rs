@@ -65,9 +65,9 @@ struct State {
 }
 
 impl Deadline {
-    /// Starts the budget now.
+    /// Starts the budget now; one of more than a day counts as a day.
     pub fn after(budget: Duration) -> Self {
-        Self(Instant::now() + budget)
+        Self(Instant::now() + budget.min(Duration::from_hours(24)))
     }
 
     /// What is left of the budget; zero once it is spent.

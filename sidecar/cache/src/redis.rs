@@ -37,7 +37,7 @@ pub struct Place {
 
 /// Why the flag `--redis` cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("--redis: not a usable Redis URL ({0}), give redis://[user:password@]host[:port][/database]")]
+#[error("--redis: {0}, give redis://[user:password@]host[:port][/database]")]
 pub struct UrlError(String);
 
 /// The shared tier; its background tasks end when it is dropped.
@@ -178,9 +178,9 @@ fn miss(counter: &AtomicU64) -> Option<Decoded> {
     None
 }
 
-// The detail names the part at fault and never holds the URL, which may carry a password.
+// Only the fixed description: a detail may quote the URL, which may carry a password.
 fn reason(error: &RedisError) -> String {
-    error.detail().unwrap_or_else(|| error.category()).to_lowercase()
+    error.to_string().split(" - ").next().unwrap_or_default().to_lowercase()
 }
 
 fn is_connection_lost(error: &RedisError) -> bool {

@@ -17,6 +17,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// A connection that served this long was sound: the next outage is probed at once.
 const SOUND: Duration = Duration::from_secs(10);
 
+/// The connections, and whether they may be used now.
 #[derive(Debug)]
 pub(super) struct Link {
     client: Client,
@@ -30,6 +31,10 @@ struct Connections {
     reader: MultiplexedConnection,
     writer: MultiplexedConnection,
 }
+
+/// How long to wait before the next probe.
+#[derive(Debug, Default)]
+struct Pause(Duration);
 
 impl Link {
     pub(super) fn new(client: Client, breaker: Breaker) -> Self {
@@ -57,16 +62,14 @@ impl Link {
 
     /// Connects whenever the breaker is open; never returns.
     pub(super) async fn keep_alive(&self) {
-        let mut pause = Duration::ZERO;
+        let mut pause = Pause::default();
         let mut closed_at: Option<Instant> = None;
         loop {
             self.breaker.opened().await;
             *self.connections.lock() = None;
-            let is_flapping = closed_at.is_some_and(|at| at.elapsed() < SOUND);
-            pause = if is_flapping { longer(pause) } else { Duration::ZERO };
-            // A server that answers each probe but no read in time would cost requests their budget again and again:
-            // so the pause outlives the outage.
-            sleep(pause).await;
+            if let Some(closed_at) = closed_at {
+                sleep(pause.after_service(closed_at.elapsed())).await;
+            }
             let connections = self.connect_until_heard(&mut pause).await;
             *self.connections.lock() = Some(connections);
             self.breaker.close();
@@ -75,7 +78,7 @@ impl Link {
         }
     }
 
-    async fn connect_until_heard(&self, pause: &mut Duration) -> Connections {
+    async fn connect_until_heard(&self, pause: &mut Pause) -> Connections {
         let mut is_known = false;
         loop {
             let error = match timeout(PROBE_TIMEOUT, self.connect()).await {
@@ -91,8 +94,7 @@ impl Link {
                 );
                 is_known = true;
             }
-            *pause = longer(*pause);
-            sleep(*pause).await;
+            sleep(pause.after_failure()).await;
         }
     }
 
@@ -121,6 +123,34 @@ impl std::fmt::Debug for Connections {
     }
 }
 
-fn longer(pause: Duration) -> Duration {
-    (pause * 2).clamp(PAUSE, PAUSE_MAX)
+impl Pause {
+    fn after_failure(&mut self) -> Duration {
+        self.0 = (self.0 * 2).clamp(PAUSE, PAUSE_MAX);
+        self.0
+    }
+
+    // A server that answers each probe but no read in time would cost requests their budget again and again: so what
+    // was learnt in one outage holds in the next, until a connection has proved sound.
+    fn after_service(&mut self, served: Duration) -> Duration {
+        if served < SOUND {
+            return self.after_failure();
+        }
+        self.0 = Duration::ZERO;
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_to_a_bound_and_end_with_a_sound_connection() {
+        let mut pause = Pause::default();
+        let failed: Vec<u128> = (0..6).map(|_| pause.after_failure().as_millis()).collect();
+        assert_eq!(failed, [50, 100, 200, 400, 800, 1_000]);
+        assert_eq!(pause.after_service(SOUND / 2), PAUSE_MAX);
+        assert_eq!(pause.after_service(SOUND), Duration::ZERO);
+        assert_eq!(pause.after_service(Duration::ZERO), PAUSE);
+    }
 }

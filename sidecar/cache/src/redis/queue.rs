@@ -19,6 +19,8 @@ const WAITING: usize = 1_024;
 const WAITING_BYTES: u32 = 8 << 20;
 /// No request waits for a write, so it may take far longer than a read.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
+/// The widest `maxAge` of a policy; a clock cannot hold every `Duration`.
+const LIFE_MAX: Duration = Duration::from_hours(2_160);
 /// Entries from this weight on are packed on a blocking thread: below, the hop costs more than the work.
 const LARGE: usize = 64 << 10;
 
@@ -56,7 +58,7 @@ impl Queue {
 
     pub(super) fn put(&self, key: Digest, entry: Arc<Entry>, now_ms: u64) {
         let weight = u32::try_from(entry.weight()).unwrap_or(u32::MAX).min(WAITING_BYTES);
-        let until = Instant::now() + entry.remaining(now_ms);
+        let until = Instant::now() + entry.remaining(now_ms).min(LIFE_MAX);
         match self.bytes.clone().try_acquire_many_owned(weight) {
             Ok(room) => self.send(Write::Put {
                 key,
