@@ -1,6 +1,6 @@
 //! Policies in, snapshots and sidecars out.
 //!
-//! [`validate`] and [`compile`] are pure: they never touch a client or a clock.
+//! [`mod@validate`] and [`mod@compile`] are pure: they never touch a client or a clock.
 
 pub mod compile;
 pub mod validate;

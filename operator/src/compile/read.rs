@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use llmcache_crds::{duration, policy, size};
-use llmcache_policy::{Mode, keyword::Keywords};
+use llmcache_crds::{policy, size};
+use llmcache_policy::{Mode, duration, keyword::Keywords};
 
 pub(super) fn mode(written: policy::Mode) -> Mode {
     match written {

@@ -50,8 +50,9 @@ pub(super) fn check(object: &Value, problems: &mut Problems<'_>) {
         for (name, value) in metadata[field].as_object().into_iter().flatten() {
             if !value.is_string() {
                 let path = format!("metadata.{field}.{name}");
-                let fix = format!("write it in quotes: \"{value}\"");
-                problems.push(&path, Some(value), "is not text", "text", &fix);
+                let written = problems.bare(&path).map_or_else(|| value.to_string(), String::from);
+                let fix = format!("write it in quotes: \"{written}\"");
+                problems.push_words(&path, &written, "is not text", "text", &fix);
             }
         }
     }
@@ -109,7 +110,7 @@ fn name(metadata: &Value, field: &str, most: usize, is_required: bool, problems:
     if let Some(word) = problems.bare(&path) {
         let message = "is a boolean in YAML 1.1 without quotes";
         let fix = format!("write \"{word}\" in quotes");
-        problems.push(&path, Some(value), message, &allowed, &fix);
+        problems.push_words(&path, word, message, &allowed, &fix);
         return;
     }
     let is_name = value

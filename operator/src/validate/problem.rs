@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use llmcache_crds::rule::Words;
 use serde_json::Value;
 
 use super::document::Marks;
@@ -91,11 +90,11 @@ impl<'a> Problems<'a> {
         });
     }
 
-    /// Adds a problem whose value is shown as it is.
-    pub(super) fn push_words(&mut self, path: &str, value: &str, words: &Words) {
-        self.push(path, None, &words.message, &words.allowed, &words.fix);
-        if let Some(problem) = self.found.last_mut().filter(|_| !value.is_empty()) {
-            problem.value = Some(shorten(value));
+    /// Adds a problem whose value is shown as it was written.
+    pub(super) fn push_words(&mut self, path: &str, written: &str, message: &str, allowed: &str, fix: &str) {
+        self.push(path, None, message, allowed, fix);
+        if let Some(problem) = self.found.last_mut().filter(|_| !written.is_empty()) {
+            problem.value = Some(shorten(written));
         }
     }
 

@@ -33,7 +33,8 @@ pub(super) fn check(object: &Value, problems: &mut Problems<'_>) {
             .or_else(|| pointer(spec, below).map(shown))
             .unwrap_or_default();
         let words = Words::of(&failure.message);
-        problems.push_words(path.trim_end_matches('.'), &value, &words);
+        let path = path.trim_end_matches('.');
+        problems.push_words(path, &value, &words.message, &words.allowed, &words.fix);
     }
 }
 

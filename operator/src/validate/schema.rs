@@ -4,7 +4,6 @@ mod text;
 
 use std::sync::LazyLock;
 
-use llmcache_crds::rule::Words;
 use serde_json::{Map, Value};
 
 use super::{document::Marks, problem::Problems, suggest::nearest};
@@ -64,8 +63,7 @@ impl Walk<'_, '_> {
                 None => format!("write \"{word}\" in quotes if this text is meant"),
             };
             let message = format!("{word} without quotes is a boolean in YAML 1.1");
-            let words = Words { message, allowed, fix };
-            self.problems.push_words(path, word, &words);
+            self.problems.push_words(path, word, &message, &allowed, &fix);
             return false;
         }
         let message = format!("is {}, not {}", article(is), article(expected));

@@ -117,12 +117,13 @@ fn problem_reads_as_one_line_with_place_value_bounds_and_fix() {
 
 #[test]
 fn bare_boolean_is_refused_in_every_text_field_and_taken_in_a_boolean_field() {
-    let text = "apiVersion: llmcache.dev/v1alpha1\nkind: LLMCachePolicy\nmetadata: {name: n, namespace: y}\nspec:\n  \
+    let text = "apiVersion: llmcache.dev/v1alpha1\nkind: LLMCachePolicy\nmetadata: {name: n, namespace: y, labels: {a: on}}\nspec:\n  \
         scope: {tenantHeader: Yes}\n  tags: [off]\n  ttlClasses: [{name: NO, ttl: on, match: {anyKeyword: [On], \
         header: {a: off}}}]\n  selector: {matchLabels: {on: \"x\"}}\n  routing: {requestModels: [auto], \
         allowUpgrade: yes, tiers: [{name: \"on\", models: {openai: m}}], defaultTier: on}\n";
     let found = problems(text);
     let expected = [
+        "metadata.labels.a",
         "metadata.name",
         "metadata.namespace",
         "spec.routing.defaultTier",
@@ -137,7 +138,7 @@ fn bare_boolean_is_refused_in_every_text_field_and_taken_in_a_boolean_field() {
     let mut about_booleans = paths(&found);
     about_booleans.dedup();
     assert_eq!(about_booleans, expected, "{found:#?}");
-    assert!(found.iter().filter(|p| p.message.contains("YAML 1.1")).count() == expected.len());
+    assert!(found.iter().filter(|p| p.message.contains("YAML 1.1")).count() == expected.len() - 1);
 }
 
 #[test]

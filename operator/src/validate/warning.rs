@@ -3,10 +3,10 @@
 use std::fmt;
 
 use llmcache_crds::{
-    LLMCachePolicySpec, Mode, duration,
+    LLMCachePolicySpec, Mode,
     policy::{Routing, RoutingRule, Share, Strategy},
 };
-use llmcache_policy::glob::Glob;
+use llmcache_policy::{duration, glob::Glob};
 
 use super::Validated;
 

@@ -1,7 +1,7 @@
 //! Which items of a list break a rule over it. CEL says only that one does, and naming them there costs more than the API
 //! server allows a rule.
 
-use llmcache_crds::duration;
+use llmcache_policy::duration;
 use serde_json::Value;
 
 const MAX_AGE: &str = "168h";

@@ -110,3 +110,23 @@ fn rule_range(schema: &Value) -> Option<String> {
     let message = schema["x-kubernetes-validations"][0]["message"].as_str()?;
     Some(llmcache_crds::rule::Words::of(message).allowed)
 }
+
+#[cfg(test)]
+mod tests {
+    use llmcache_policy::duration as reader;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// What passes here is read by `compile` without a fallback, and nothing that it could read is refused.
+        #[test]
+        fn form_and_reader_of_durations_and_sizes_agree(text in "([0-9]{0,6}(h|m|s|ms|d)?){0,5}|[0-9]{0,11}(K|Ki|Mi|Gi|)") {
+            prop_assert_eq!(matches(duration::PATTERN, &text), reader::parse(&text).is_some());
+            prop_assert_eq!(matches(size::PATTERN, &text), size::parse(&text).is_some());
+            if matches(duration::PATTERN, &text) {
+                prop_assert!(text.len() <= duration::MAX_LENGTH);
+            }
+        }
+    }
+}
