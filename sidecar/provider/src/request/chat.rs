@@ -1,6 +1,6 @@
 //! OpenAI Chat Completions, and the many servers that speak it.
 
-use super::fields::fields;
+use super::fields::{fields, given, is_true, word};
 use super::{Leave, NoKey, Opaque, Turn, View, openai, size};
 use crate::json::{Document, Kind, NodeId, Order};
 use crate::models::{ModelFacts, Needs};
@@ -93,7 +93,7 @@ impl Chat {
     /// Search models search on every call, without any field that says so.
     fn searches(&self, document: &Document) -> bool {
         let model = self.fields.model.and_then(|model| document.text(model));
-        openai::set(document, self.fields.web_search_options).is_some()
+        given(document, self.fields.web_search_options).is_some()
             || model.is_some_and(|model| model.contains("-search-"))
     }
 
@@ -114,14 +114,12 @@ impl Chat {
             (frequency_penalty, 0.0),
             (presence_penalty, 0.0),
         ];
-        openai::differs(document, &defaults)
-            || openai::set(document, logit_bias).is_some()
-            || openai::is_true(document, logprobs)
+        openai::differs(document, &defaults) || given(document, logit_bias).is_some() || is_true(document, logprobs)
     }
 }
 
 fn role(document: &Document, message: NodeId) -> Option<Role> {
-    match openai::word(document, message, "role").as_deref() {
+    match word(document, message, "role").as_deref() {
         Some("system" | "developer") => Some(Role::System),
         Some("user") => Some(Role::User),
         Some("assistant") => Some(Role::Assistant),
@@ -145,7 +143,7 @@ impl View for Chat {
 
     fn wants_usage(&self, document: &Document) -> bool {
         let options = self.fields.stream_options;
-        openai::is_true(
+        is_true(
             document,
             options.and_then(|options| document.member(options, "include_usage")),
         )
@@ -195,7 +193,7 @@ impl View for Chat {
     fn is_stateful(&self, document: &Document) -> bool {
         // Spoken answers are kept by the provider for an hour and referred to by id.
         let speaks = |message| document.set_member(message, "audio").is_some();
-        openai::set(document, self.fields.audio).is_some() || self.messages(document).any(speaks)
+        given(document, self.fields.audio).is_some() || self.messages(document).any(speaks)
     }
 
     fn is_claude_code(&self, _document: &Document) -> bool {

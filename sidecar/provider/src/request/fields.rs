@@ -1,7 +1,9 @@
-//! A view's fields, each declared with whether it is in the key.
+//! A view's fields, each declared with whether it is in the key, and how their values are read.
 //!
 //! The macro takes the struct apart without `..` and demands a reason for each field left out, so a new field does
 //! not compile until somebody has decided where it belongs.
+
+use crate::json::{Document, Kind, NodeId};
 
 /// Declares the fields of a request's top level: those in the key with what is left out inside them, then those
 /// that are not, each with its reason.
@@ -47,3 +49,19 @@ macro_rules! fields {
 }
 
 pub(super) use fields;
+
+/// A field's value unless it is absent or `null`.
+pub(super) fn given(document: &Document, field: Option<NodeId>) -> Option<NodeId> {
+    field.filter(|node| document.kind(*node) != Kind::Null)
+}
+
+/// Whether a field is `true`.
+pub(super) fn is_true(document: &Document, field: Option<NodeId>) -> bool {
+    field.is_some_and(|node| document.kind(node) == Kind::True)
+}
+
+/// The decoded string of an object's member; the object may itself be an absent field.
+pub(super) fn word(document: &Document, object: impl Into<Option<NodeId>>, member: &str) -> Option<String> {
+    let text = document.text(document.member(object.into()?, member)?)?;
+    Some(text.into_owned())
+}

@@ -3,7 +3,7 @@
 mod blocks;
 mod rendered;
 
-use super::fields::fields;
+use super::fields::{fields, given, word};
 use super::{Leave, NoKey, Opaque, Turn, View, size};
 use crate::json::{Document, Kind, NodeId, Order};
 use crate::models::{ModelFacts, Needs};
@@ -93,17 +93,6 @@ impl Messages {
             .flat_map(|content| document.elements(content))
     }
 
-    /// A field's value unless it is absent or `null`.
-    fn set(document: &Document, field: Option<NodeId>) -> Option<NodeId> {
-        field.filter(|node| document.kind(*node) != Kind::Null)
-    }
-
-    /// A string member of an object field.
-    fn word(document: &Document, field: Option<NodeId>, member: &str) -> Option<String> {
-        let node = document.set_member(field?, member)?;
-        document.text(node).map(Into::into)
-    }
-
     /// The first system block when it is Claude Code's attribution.
     fn attribution(&self, document: &Document) -> Option<NodeId> {
         let first = document.elements(self.fields.system?).next()?;
@@ -112,19 +101,19 @@ impl Messages {
     }
 
     fn forces_a_call(&self, document: &Document) -> bool {
-        let choice = Self::word(document, self.fields.tool_choice, "type");
+        let choice = word(document, self.fields.tool_choice, "type");
         matches!(choice.as_deref(), Some("any" | "tool"))
     }
 
     fn samples(&self, document: &Document) -> bool {
-        let differs = |field| Self::set(document, field).is_some_and(|node| document.number(node) != Some(1.0));
+        let differs = |field| given(document, field).is_some_and(|node| document.number(node) != Some(1.0));
         let Fields {
             temperature,
             top_p,
             top_k,
             ..
         } = self.fields;
-        differs(temperature) || differs(top_p) || Self::set(document, top_k).is_some()
+        differs(temperature) || differs(top_p) || given(document, top_k).is_some()
     }
 
     fn is_prefilled(&self, document: &Document) -> bool {
@@ -208,9 +197,7 @@ impl View for Messages {
 
     fn is_stateful(&self, document: &Document) -> bool {
         let Fields { container, thread, .. } = self.fields;
-        Self::set(document, container)
-            .or_else(|| Self::set(document, thread))
-            .is_some()
+        given(document, container).or_else(|| given(document, thread)).is_some()
     }
 
     fn is_claude_code(&self, document: &Document) -> bool {
@@ -233,8 +220,8 @@ impl View for Messages {
         Needs {
             prompt_tokens: size::tokens(document, prompt.into_iter().flatten()),
             max_output: self.fields.max_tokens.and_then(|node| document.integer(node)),
-            thinking: Self::word(document, self.fields.thinking, "type"),
-            effort: Self::word(document, self.fields.output_config, "effort"),
+            thinking: word(document, self.fields.thinking, "type"),
+            effort: word(document, self.fields.output_config, "effort"),
             forced_tool_choice: self.forces_a_call(document),
             sampling: self.samples(document),
             prefill: self.is_prefilled(document),
@@ -242,7 +229,7 @@ impl View for Messages {
     }
 
     fn may_think(&self, document: &Document, facts: Option<&ModelFacts>) -> bool {
-        match Self::word(document, self.fields.thinking, "type").as_deref() {
+        match word(document, self.fields.thinking, "type").as_deref() {
             Some("disabled") => facts.is_some_and(|facts| facts.thinking.always),
             Some(_) => true,
             None => facts.is_none_or(|facts| facts.thinking.unless_disabled),
@@ -250,7 +237,7 @@ impl View for Messages {
     }
 
     fn no_key(&self, document: &Document, _stored_responses_served: bool) -> Option<NoKey> {
-        let is_set = |field| Self::set(document, field).is_some();
+        let is_set = |field| given(document, field).is_some();
         let prewarms = self
             .fields
             .max_tokens

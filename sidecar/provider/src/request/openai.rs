@@ -1,23 +1,9 @@
 //! What OpenAI's two endpoints share.
 
 use super::NoKey;
+use super::fields::{given, word};
 use crate::json::{Document, Kind, NodeId};
 use crate::models::ModelFacts;
-
-/// A field's value unless it is absent or `null`.
-pub(super) fn set(document: &Document, field: Option<NodeId>) -> Option<NodeId> {
-    field.filter(|node| document.kind(*node) != Kind::Null)
-}
-
-/// Whether a field is `true`.
-pub(super) fn is_true(document: &Document, field: Option<NodeId>) -> bool {
-    field.is_some_and(|node| document.kind(node) == Kind::True)
-}
-
-/// The decoded string of an object's member.
-pub(super) fn word(document: &Document, object: NodeId, member: &str) -> Option<String> {
-    document.text(document.member(object, member)?).map(Into::into)
-}
 
 /// The text of a string content, or of its parts of type `kind` joined by line feeds; nothing when there is none.
 pub(super) fn text(document: &Document, content: NodeId, kind: &str) -> Option<String> {
@@ -66,7 +52,7 @@ pub(super) fn forces_a_call(document: &Document, choice: Option<NodeId>) -> bool
 pub(super) fn differs(document: &Document, fields: &[(Option<NodeId>, f64)]) -> bool {
     fields
         .iter()
-        .any(|(field, default)| set(document, *field).is_some_and(|node| document.number(node) != Some(*default)))
+        .any(|(field, default)| given(document, *field).is_some_and(|node| document.number(node) != Some(*default)))
 }
 
 /// Whether a request of this effort can reason; an unknown model may unless told not to.
@@ -100,7 +86,7 @@ pub(super) fn part_no_key(document: &Document, part: NodeId) -> Option<NoKey> {
 
 /// Why content (a string, parts, or nothing) keeps its request from having a key.
 pub(super) fn content_no_key(document: &Document, content: Option<NodeId>) -> Option<NoKey> {
-    let content = set(document, content)?;
+    let content = given(document, content)?;
     match document.kind(content) {
         Kind::String => None,
         Kind::Array => document.elements(content).find_map(|part| part_no_key(document, part)),

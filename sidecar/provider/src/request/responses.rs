@@ -1,6 +1,6 @@
 //! OpenAI Responses.
 
-use super::fields::fields;
+use super::fields::{fields, given, is_true, word};
 use super::{Leave, NoKey, Opaque, Turn, View, openai, size};
 use crate::json::{Document, Kind, NodeId, Order};
 use crate::models::{ModelFacts, Needs};
@@ -90,12 +90,12 @@ impl Responses {
     }
 
     fn effort(&self, document: &Document) -> Option<String> {
-        openai::word(document, self.fields.reasoning?, "effort")
+        word(document, self.fields.reasoning, "effort")
     }
 
     /// A template without a version is whatever the provider holds under its id today.
     fn has_open_template(&self, document: &Document) -> bool {
-        let template = openai::set(document, self.fields.prompt);
+        let template = given(document, self.fields.prompt);
         template.is_some_and(|template| document.set_member(template, "version").is_none())
     }
 
@@ -107,14 +107,14 @@ impl Responses {
 
     fn prewarms(&self, document: &Document) -> bool {
         let options = self.fields.prompt_cache_options;
-        openai::is_true(
+        is_true(
             document,
             options.and_then(|options| document.member(options, "prewarm")),
         )
     }
 
     fn compacts(&self, document: &Document) -> bool {
-        let edits = openai::set(document, self.fields.context_management);
+        let edits = given(document, self.fields.context_management);
         edits.is_some_and(|edits| document.elements(edits).next().is_some())
     }
 }
@@ -130,10 +130,7 @@ fn kind(document: &Document, item: NodeId) -> Option<String> {
 }
 
 fn role(document: &Document, item: NodeId) -> Role {
-    match (
-        kind(document, item).as_deref(),
-        openai::word(document, item, "role").as_deref(),
-    ) {
+    match (kind(document, item).as_deref(), word(document, item, "role").as_deref()) {
         (Some("message"), Some("user")) => Role::User,
         (Some("message"), Some("system" | "developer")) => Role::System,
         (Some(kind), _) if kind.ends_with("_output") => Role::Tool,
@@ -143,7 +140,7 @@ fn role(document: &Document, item: NodeId) -> Role {
 
 fn item_no_key(document: &Document, item: NodeId) -> Option<NoKey> {
     match kind(document, item)?.as_str() {
-        "message" => match openai::word(document, item, "role").as_deref() {
+        "message" => match word(document, item, "role").as_deref() {
             Some("user" | "assistant" | "system" | "developer") => {
                 openai::content_no_key(document, document.member(item, "content"))
             }
@@ -227,9 +224,9 @@ impl View for Responses {
             ..
         } = self.fields;
         let is_reference = |item| kind(document, item).as_deref() == Some("item_reference");
-        openai::set(document, previous_response_id).is_some()
-            || openai::set(document, conversation).is_some()
-            || openai::is_true(document, background)
+        given(document, previous_response_id).is_some()
+            || given(document, conversation).is_some()
+            || is_true(document, background)
             || self.has_open_template(document)
             || self.items(document).any(is_reference)
     }

@@ -3,12 +3,13 @@
 use super::{Messages, blocks};
 use crate::json::{Document, Kind, NodeId, Order};
 use crate::prompt::{Block, Builder, Level, Prompt, Role, Site};
+use crate::request::fields::given;
 use crate::request::{Leave, View};
 
 impl Messages {
     pub(super) fn render(&self, document: &Document, order: Order) -> Prompt {
         let mut builder = Builder::new(document, order);
-        let mark = Self::set(document, self.fields.cache_control);
+        let mark = given(document, self.fields.cache_control);
         builder.top_level_mark(mark.map(|mark| blocks::ttl(document, mark)));
         for (index, tool) in self.tools(document).enumerate() {
             let block = block(Level::Tools, index, Role::None);
@@ -31,7 +32,7 @@ impl Messages {
     }
 
     fn render_system(&self, document: &Document, builder: &mut Builder<'_>) {
-        let Some(system) = Self::set(document, self.fields.system) else {
+        let Some(system) = given(document, self.fields.system) else {
             return;
         };
         if document.kind(system) == Kind::String {
