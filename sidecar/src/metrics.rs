@@ -79,13 +79,10 @@ impl Metrics {
         self.traffic.followers.inc();
     }
 
-    /// One request went on without a store that was too slow.
-    pub fn budget_exceeded(&self, store: Store) {
-        self.health.budget_exceeded.with_label_values(&[store.word()]).inc();
-    }
-
-    /// A store is avoided from now on, or no more.
-    pub fn breaker(&self, store: Store, is_open: bool) {
+    /// State of a store: requests that went on without it so far, and whether it is avoided now.
+    pub fn store(&self, store: Store, budget_exceeded: u64, is_open: bool) {
+        let counter = self.health.budget_exceeded.with_label_values(&[store.word()]);
+        counter.inc_by(budget_exceeded.saturating_sub(counter.get()));
         self.health
             .breaker_open
             .with_label_values(&[store.word()])

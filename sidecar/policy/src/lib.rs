@@ -1,6 +1,7 @@
 //! The language between operator and sidecar: the snapshot a workload executes, one file per stage that
 //! has policy, and every name both sides must spell alike. It knows no Kubernetes, no HTTP and no clock.
 
+pub mod duration;
 pub mod glob;
 pub mod keyword;
 pub mod names;

@@ -14,6 +14,9 @@ use serde::Serialize;
 use super::money::Nano;
 
 mod file;
+mod quote;
+
+pub use quote::{Quote, Tokens};
 
 /// Every known price, looked up by provider, model id or alias, and day.
 #[derive(Clone, Debug, Default)]

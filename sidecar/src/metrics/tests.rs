@@ -91,8 +91,7 @@ fn statuses_are_a_closed_set() {
 #[test]
 fn stores_and_policy_are_shown() {
     let metrics = metrics();
-    metrics.breaker(Store::Redis, true);
-    metrics.budget_exceeded(Store::Redis);
+    metrics.store(Store::Redis, 1, true);
     metrics.snapshot_age(Duration::from_millis(1_500));
     metrics.follower();
     metrics.regression();
@@ -110,7 +109,7 @@ fn stores_and_policy_are_shown() {
     ] {
         assert!(text.contains(sample), "{sample} not in {text}");
     }
-    metrics.breaker(Store::Redis, false);
+    metrics.store(Store::Redis, 1, false);
     assert!(
         metrics
             .render()

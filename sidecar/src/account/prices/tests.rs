@@ -312,3 +312,25 @@ fn a_bad_price_file_is_refused_with_every_problem_named() {
     assert!(PriceTable::builtin().with_overrides("[").unwrap_err()[0].starts_with("prices: not JSON"));
     assert!(PriceTable::builtin().with_overrides("[]").unwrap_err()[0].starts_with("rows: missing"));
 }
+
+#[test]
+fn a_call_is_quoted_on_models_of_either_provider() {
+    let table = PriceTable::builtin();
+    let tokens = Tokens {
+        input: 1_000,
+        cache_read: 200,
+        cache_write: 300,
+        output: 10,
+    };
+    let quote = |model| table.quote(model, tokens, day("2026-11-22"));
+    let sonnet = quote("claude-sonnet-5-5").unwrap();
+    assert_eq!(
+        (sonnet.provider, sonnet.cost),
+        ("anthropic", priced(500 * 2_000 + 200 * 100 + 300 * 2_500 + 10 * 10_000))
+    );
+    let sol = quote("gpt-5.6").unwrap();
+    assert_eq!((sol.provider, &*sol.model), ("openai", "gpt-5.6-sol"));
+    assert_eq!(sol.cost, priced(500 * 4_000 + 200 * 400 + 300 * 5_000 + 10 * 20_000));
+    assert_eq!(quote("gpt-7"), None);
+    assert!(table.names().contains(&"gpt-5.6"));
+}

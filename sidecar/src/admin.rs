@@ -1,0 +1,56 @@
+//! The admin port: `/livez` (the process serves), `/readyz` (with what is degraded), `/metrics`.
+
+use std::sync::Arc;
+
+use http::{Method, Request, Response, StatusCode, header};
+use hyper::body::Incoming;
+
+use crate::body::{Body, full};
+use crate::pipeline::Pipeline;
+
+/// Answers one admin request.
+pub(crate) async fn handle(pipeline: Arc<Pipeline>, request: Request<Incoming>) -> Response<Body> {
+    if request.method() != Method::GET {
+        return text(StatusCode::METHOD_NOT_ALLOWED, "GET only\n".into());
+    }
+    match request.uri().path() {
+        "/livez" => text(StatusCode::OK, "ok\n".into()),
+        "/readyz" => text(StatusCode::OK, readiness(&pipeline)),
+        "/metrics" => metrics(&pipeline),
+        _ => text(StatusCode::NOT_FOUND, "try /livez, /readyz or /metrics\n".into()),
+    }
+}
+
+/// A sidecar that listens is ready: whatever else is broken, requests pass through.
+fn readiness(pipeline: &Pipeline) -> String {
+    let store = match pipeline.is_store_avoided() {
+        None => "in-process",
+        Some(false) => "redis",
+        Some(true) => "in-process (redis unreachable, probed in the background)",
+    };
+    format!(
+        "ok\npolicy: {}\nrevision: {}\nstore: {store}\n",
+        pipeline.snapshot.identity.name, pipeline.revision.0
+    )
+}
+
+fn metrics(pipeline: &Pipeline) -> Response<Body> {
+    let rendered = match pipeline.metrics_text() {
+        Ok(rendered) => rendered,
+        Err(error) => return text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
+    };
+    let mut response = text(StatusCode::OK, rendered);
+    let version = header::HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, version);
+    response
+}
+
+fn text(status: StatusCode, body: String) -> Response<Body> {
+    let mut response = Response::new(full(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        header::HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
+    response
+}

@@ -1,0 +1,103 @@
+//! Our own endpoints on the proxy's port, for the app and its author. They answer only local programs that speak to
+//! us on purpose: the Host must be a loopback name, there must be no Origin (a web page has one), and a POST must be
+//! JSON (which a page cannot send across origins without asking first).
+
+use std::sync::Arc;
+
+use http::{HeaderMap, Method, Request, Response, StatusCode, header};
+use hyper::body::Incoming;
+use llmcache_policy::names;
+use serde_json::{Value, json};
+
+use crate::body::{self, Body, full};
+use crate::pipeline::Pipeline;
+
+mod invalidate;
+
+/// Answers one request below `/llmcache`.
+pub(crate) async fn handle(pipeline: Arc<Pipeline>, request: Request<Incoming>) -> Response<Body> {
+    if let Err(reason) = guard(request.method(), request.headers()) {
+        return reply(StatusCode::FORBIDDEN, &json!({"error": reason}));
+    }
+    let path = request
+        .uri()
+        .path()
+        .strip_prefix(names::LOCAL_PREFIX)
+        .unwrap_or_default()
+        .to_owned();
+    match (request.method().as_str(), path.as_str()) {
+        ("GET", "/account") => account(&pipeline, request.uri().query()),
+        ("GET", "/snapshot") => snapshot(&pipeline),
+        ("POST", "/invalidate") => match body::buffer(request.into_body(), &mut pipeline.budget.open()).await {
+            Ok(body) => invalidate::run(&pipeline, &body).await,
+            Err(_) => reply(StatusCode::BAD_REQUEST, &json!({"error": "the body could not be read"})),
+        },
+        (_, "/account" | "/snapshot" | "/invalidate") => reply(
+            StatusCode::METHOD_NOT_ALLOWED,
+            &json!({"error": "GET for account and snapshot, POST for invalidate"}),
+        ),
+        _ => reply(
+            StatusCode::NOT_FOUND,
+            &json!({"error": "try account, snapshot or invalidate"}),
+        ),
+    }
+}
+
+fn guard(method: &Method, headers: &HeaderMap) -> Result<(), &'static str> {
+    if headers.contains_key(header::ORIGIN) {
+        return Err("requests of web pages (with an Origin header) are refused");
+    }
+    let host = headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok())
+        .unwrap_or_default();
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    if !["127.0.0.1", "localhost", "[::1]"].contains(&name) {
+        return Err("the Host header must be 127.0.0.1, localhost or [::1]");
+    }
+    let content_type = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    if method == Method::POST && !content_type.starts_with("application/json") {
+        return Err("a POST must have the content type application/json");
+    }
+    Ok(())
+}
+
+fn account(pipeline: &Pipeline, query: Option<&str>) -> Response<Body> {
+    let id = query.and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("id=")));
+    match id {
+        None => reply(StatusCode::OK, &pipeline.account.json()),
+        Some(id) => match pipeline.account.find(id) {
+            Some(line) => reply(StatusCode::OK, &line),
+            None => reply(
+                StatusCode::NOT_FOUND,
+                &json!({"error": format!("no recent request has the id {id}")}),
+            ),
+        },
+    }
+}
+
+/// The policy in force; certificates and secrets are not part of it.
+fn snapshot(pipeline: &Pipeline) -> Response<Body> {
+    reply(
+        StatusCode::OK,
+        &json!({"revision": pipeline.revision, "snapshot": pipeline.snapshot}),
+    )
+}
+
+fn reply(status: StatusCode, body: &Value) -> Response<Body> {
+    let mut response = Response::new(full(format!("{body}\n")));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        header::HeaderValue::from_static("application/json"),
+    );
+    headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
+    response
+}

@@ -1,0 +1,160 @@
+//! `POST /llmcache/invalidate`: issues a ban, or counts what it would kill. Lists every problem of a bad request.
+
+use std::time::Duration;
+
+use http::{Response, StatusCode};
+use llmcache_cache::bans::Ban;
+use llmcache_cache::tiers::Issued;
+use llmcache_policy::duration;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::reply;
+use crate::body::Body;
+use crate::pipeline::Pipeline;
+
+/// The members, each still any JSON value, so that all wrong ones can be named at once.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Members {
+    pattern: Option<Value>,
+    model: Option<Value>,
+    class: Option<Value>,
+    older_than: Option<Value>,
+    layer: Option<Value>,
+    dry_run: Option<Value>,
+    name: Option<Value>,
+    #[serde(flatten)]
+    unknown: serde_json::Map<String, Value>,
+}
+
+/// What is asked for.
+struct Asked {
+    ban: Ban,
+    is_dry_run: bool,
+    reaches_results: bool,
+}
+
+const NAMES: &str = "pattern, model, class, olderThan, layer, dryRun, name";
+
+/// Runs one request.
+pub(super) async fn run(pipeline: &Pipeline, body: &[u8]) -> Response<Body> {
+    let asked = match read(pipeline, body) {
+        Ok(asked) => asked,
+        Err(problems) => return reply(StatusCode::BAD_REQUEST, &json!({"errors": problems})),
+    };
+    let now_ms = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or_default();
+    let issued = match (asked.is_dry_run, asked.reaches_results) {
+        // The only other layer holds nothing yet, so a ban on it alone matches nothing.
+        (_, false) => Ok(Issued {
+            id: None,
+            matched: 0,
+            is_complete: true,
+        }),
+        (true, true) => pipeline.tiers.dry_run(&asked.ban, now_ms).await,
+        (false, true) => pipeline.tiers.issue(&asked.ban, now_ms).await,
+    };
+    match issued {
+        Err(problems) => {
+            let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            reply(StatusCode::BAD_REQUEST, &json!({"errors": problems}))
+        }
+        Ok(Issued {
+            id,
+            matched,
+            is_complete,
+        }) => {
+            tracing::info!(ban = id, matched, "invalidated");
+            reply(
+                StatusCode::OK,
+                &json!({"ban": id, "matched": matched, "complete": is_complete, "reach": "Pod"}),
+            )
+        }
+    }
+}
+
+fn read(pipeline: &Pipeline, body: &[u8]) -> Result<Asked, Vec<String>> {
+    let members: Members = serde_json::from_slice(body)
+        .map_err(|error| vec![format!("the body must be a JSON object with {NAMES}: {error}")])?;
+    let mut problems: Vec<String> = members
+        .unknown
+        .keys()
+        .map(|name| format!("{name}: unknown member; the members are {NAMES}"))
+        .collect();
+    let mut text = |name: &str, value: Option<Value>| match value {
+        None | Some(Value::Null) => None,
+        Some(Value::String(text)) => Some(text),
+        Some(other) => {
+            problems.push(format!("{name}: {other} is not a string; write it in quotes"));
+            None
+        }
+    };
+    let (pattern, model) = (text("pattern", members.pattern), text("model", members.model));
+    let (class, name) = (text("class", members.class), text("name", members.name));
+    let (older_than, layer) = (text("olderThan", members.older_than), text("layer", members.layer));
+    let older_than = older_than.and_then(|text| older(&text, &mut problems));
+    let reaches_results = match layer.as_deref() {
+        None | Some("All" | "ResultCache") => true,
+        Some("SemanticCache") => false,
+        Some(other) => {
+            problems.push(format!(
+                "layer: {other} is not a layer; use All, ResultCache or SemanticCache"
+            ));
+            true
+        }
+    };
+    let is_dry_run = match members.dry_run {
+        None | Some(Value::Null) => false,
+        Some(Value::Bool(is_dry_run)) => is_dry_run,
+        Some(other) => {
+            problems.push(format!("dryRun: {other} is not true or false"));
+            true
+        }
+    };
+    let mut ban = Ban {
+        pattern,
+        model,
+        class,
+        older_than,
+    };
+    if let Some(name) = name {
+        named(pipeline, &name, &mut ban, &mut problems);
+    }
+    if problems.is_empty() {
+        Ok(Asked {
+            ban,
+            is_dry_run,
+            reaches_results,
+        })
+    } else {
+        Err(problems)
+    }
+}
+
+/// Fills in the pattern of a ban that the policy names.
+fn named(pipeline: &Pipeline, name: &str, ban: &mut Ban, problems: &mut Vec<String>) {
+    let bans = &pipeline.snapshot.invalidation;
+    match bans.iter().find(|known| known.name == name) {
+        Some(_) if ban.pattern.is_some() => {
+            problems.push("name: a named ban has its own pattern; leave out name or pattern".into());
+        }
+        Some(known) => ban.pattern = Some(known.pattern.clone()),
+        None => {
+            let names: Vec<&str> = bans.iter().map(|known| known.name.as_str()).collect();
+            problems.push(format!(
+                "name: the policy has no invalidation {name}; it has [{}]",
+                names.join(", ")
+            ));
+        }
+    }
+}
+
+fn older(text: &str, problems: &mut Vec<String>) -> Option<Duration> {
+    let older = duration::parse(text);
+    if older.is_none() {
+        problems.push(format!(
+            "olderThan: {text} is not a duration; write it like 90s, 15m or 1h30m"
+        ));
+    }
+    older
+}

@@ -1,0 +1,89 @@
+//! One budget for all buffered request bodies: a quarter of the memory limit. Beyond it a body streams through.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+/// Used where no limit is set or readable.
+const DEFAULT_LIMIT: usize = 1 << 30;
+/// cgroup v2, then v1.
+const LIMIT_FILES: [&str; 2] = [
+    "/sys/fs/cgroup/memory.max",
+    "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+];
+
+/// Bytes that buffered bodies may still take.
+#[derive(Clone)]
+pub(crate) struct Budget(Arc<AtomicUsize>);
+
+/// Bytes taken from the budget; given back on drop.
+pub(crate) struct Reservation {
+    budget: Budget,
+    bytes: usize,
+}
+
+impl Budget {
+    /// A quarter of the container's memory limit.
+    pub(crate) fn of_container() -> Self {
+        let limit = LIMIT_FILES
+            .iter()
+            .find_map(|file| read_limit(file))
+            .unwrap_or(DEFAULT_LIMIT);
+        Self::new(limit / 4)
+    }
+
+    fn new(bytes: usize) -> Self {
+        Self(Arc::new(AtomicUsize::new(bytes)))
+    }
+
+    /// An empty reservation to grow.
+    pub(crate) fn open(&self) -> Reservation {
+        Reservation {
+            budget: self.clone(),
+            bytes: 0,
+        }
+    }
+}
+
+impl Reservation {
+    /// Takes `bytes` more; false = the budget is spent and nothing was taken.
+    pub(crate) fn grow(&mut self, bytes: usize) -> bool {
+        let left = &self.budget.0;
+        let taken = left
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| left.checked_sub(bytes))
+            .is_ok();
+        if taken {
+            self.bytes += bytes;
+        }
+        taken
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.budget.0.fetch_add(self.bytes, Ordering::AcqRel);
+    }
+}
+
+/// `max` (v2) and the page-rounded maximum (v1) mean no limit.
+fn read_limit(file: &str) -> Option<usize> {
+    let limit: usize = std::fs::read_to_string(file).ok()?.trim().parse().ok()?;
+    (limit < 1 << 50).then_some(limit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn budget_is_given_back_on_drop_and_never_overdrawn() {
+        let budget = Budget::new(100);
+        let mut first = budget.open();
+        assert!(first.grow(60) && !first.grow(41) && first.grow(40));
+        let mut second = budget.open();
+        assert!(!second.grow(1));
+        drop(first);
+        assert!(second.grow(100));
+    }
+}

@@ -1,0 +1,249 @@
+//! A request from end to end. Read `handle` first: it names the stages in order, and each is a file of its name.
+//!
+//! Stages that may not fail a request run behind `guard`: a panic in one of them costs what the stage would have
+//! done, not the request.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use jiff::Timestamp;
+use llmcache_policy::{Dialect, names};
+use llmcache_provider::error::OwnError;
+use llmcache_provider::request::Echo;
+use llmcache_provider::{Endpoint, Provider, request};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use crate::body::Body;
+
+pub(crate) mod account;
+pub(crate) mod completion;
+pub(crate) mod follow;
+pub(crate) mod parse;
+pub(crate) mod prompt_cache;
+pub(crate) mod reply;
+pub(crate) mod result_cache;
+pub(crate) mod routing;
+pub(crate) mod scope;
+mod shared;
+pub(crate) mod store;
+pub(crate) mod stored;
+pub(crate) mod upstream;
+
+pub(crate) use shared::Pipeline;
+
+use account::Record;
+use parse::{Call, Parsed};
+use prompt_cache::Marked;
+use result_cache::control::Control;
+use result_cache::{Lookup, Turn};
+use routing::Route;
+use scope::Scope;
+
+/// One understood request with all that is decided about it before the caches are asked.
+pub(crate) struct Exchange {
+    /// Our id of it, in headers, logs and the ledger.
+    pub id: String,
+    /// When it arrived.
+    pub started: Instant,
+    /// The same by the wall clock.
+    pub started_at: Timestamp,
+    /// The same in milliseconds.
+    pub started_ms: u64,
+    /// The ban epoch when it arrived: a ban issued later kills its answer.
+    pub epoch: u64,
+    /// The request.
+    pub call: Call,
+    /// What its answer repeats of it.
+    pub echo: Echo,
+    /// The client's cache directives.
+    pub control: Control,
+    /// Who may share the answer, or why nobody may.
+    pub scope: Result<Scope, &'static str>,
+    /// Which model answers.
+    pub route: Route,
+}
+
+/// Answers one request; `rest` is its path and query below the provider's prefix.
+pub(crate) async fn handle(
+    pipeline: Arc<Pipeline>,
+    provider: Provider,
+    rest: String,
+    request: Request<Incoming>,
+) -> Response<Body> {
+    let (started, started_at, epoch) = (Instant::now(), Timestamp::now(), pipeline.tiers.bans.epoch());
+    let id = pipeline.next_id();
+    let call = match parse::read(&pipeline.budget, provider, &rest, request).await {
+        Parsed::Typed(call) => *call,
+        Parsed::Opaque(opaque) => return upstream::pass::pass_through(&pipeline, *opaque, id).await,
+    };
+    let scope = guard("scope", || scope::identify(&pipeline.key, &pipeline.snapshot, &call)).unwrap_or(Err("internal"));
+    let context = pipeline.routing(started_at);
+    let decided = guard("routing", || routing::select(&context, &call, scope.as_ref().ok()));
+    let route = decided.unwrap_or_else(|| Ok(Route::internal(call.request.model())));
+    let (route, refused) = match route {
+        Ok(route) => (route, None),
+        Err(error) => (Route::internal(call.request.model()), Some(error)),
+    };
+    let exchange = Arc::new(Exchange {
+        id,
+        started,
+        started_at,
+        started_ms: u64::try_from(started_at.as_millisecond()).unwrap_or_default(),
+        epoch,
+        echo: call.request.echo(),
+        control: Control::of(&call.headers),
+        call,
+        scope,
+        route,
+    });
+    let record = Record::open(&pipeline, &exchange);
+    if let Some(error) = refused {
+        return reply::own_error(&exchange, record, &error);
+    }
+    let (turn, record) = match look_up(&pipeline, &exchange, record).await {
+        Lookup::Answered(response) => return response,
+        Lookup::Upstream(turn, record) => (*turn, record),
+    };
+    let marked = guard("prompt_cache", || {
+        let scope = exchange.scope.as_ref().ok();
+        prompt_cache::mark(
+            &pipeline.seen,
+            &pipeline.snapshot,
+            &exchange.call,
+            scope,
+            &exchange.route.model,
+        )
+    });
+    ask(pipeline, exchange, turn, marked.unwrap_or_default(), record).await
+}
+
+/// The lookup behind a guard of its own, since it waits.
+async fn look_up(pipeline: &Arc<Pipeline>, exchange: &Arc<Exchange>, record: Record) -> Lookup {
+    // A panic here ends one lookup, not the request; its record is opened again, so nothing is counted twice.
+    match AssertUnwindSafe(result_cache::lookup(pipeline, exchange, record))
+        .catch_unwind()
+        .await
+    {
+        Ok(lookup) => lookup,
+        Err(_panic) => {
+            tracing::error!(id = exchange.id, stage = "result_cache", "a stage panicked");
+            Lookup::Upstream(Turn::bypass("internal"), Record::open(pipeline, exchange))
+        }
+    }
+}
+
+/// Stages *upstream*, *store* and *account*. A leader goes on without its client while others follow it.
+async fn ask(
+    pipeline: Arc<Pipeline>,
+    exchange: Arc<Exchange>,
+    turn: Turn,
+    marked: Marked,
+    mut record: Record,
+) -> Response<Body> {
+    record.progress.bypass = turn.bypass;
+    if let Some(reason) = turn.bypass {
+        pipeline.metrics.bypass("result_cache", reason);
+    }
+    if turn.leader.is_none() {
+        let sent = match upstream::send(&pipeline, &exchange, &marked, &mut record).await {
+            Ok(sent) => sent,
+            Err(error) => return reply::own_error(&exchange, record, &error),
+        };
+        let collected = completion::collect(&pipeline, sent).await;
+        return completion::finish(&pipeline, &exchange, turn, collected, record);
+    }
+    let provider = exchange.call.endpoint.provider();
+    let (client, answer) = oneshot::channel();
+    tokio::spawn(lead(pipeline, exchange, turn, marked, record, client));
+    // The sender is dropped only when the task panicked: an answer is always sent while somebody waits for it.
+    answer
+        .await
+        .unwrap_or_else(|_| OwnError::DeadUpstream.response(provider).map(crate::body::full))
+}
+
+async fn lead(
+    pipeline: Arc<Pipeline>,
+    exchange: Arc<Exchange>,
+    turn: Turn,
+    marked: Marked,
+    mut record: Record,
+    mut client: oneshot::Sender<Response<Body>>,
+) {
+    let sent = upstream::send(&pipeline, &exchange, &marked, &mut record);
+    let response = match while_wanted(&mut client, &turn, sent).await {
+        None => return,
+        Some(Err(error)) => reply::own_error(&exchange, record, &error),
+        Some(Ok(sent)) => {
+            let collected = completion::collect(&pipeline, sent);
+            let Some(collected) = while_wanted(&mut client, &turn, collected).await else {
+                return;
+            };
+            completion::finish(&pipeline, &exchange, turn, collected, record)
+        }
+    };
+    // A client that has gone drops the body, which reads on by itself while others follow.
+    drop(client.send(response));
+}
+
+/// Runs `work` to its end, or until the client has gone and nobody follows.
+async fn while_wanted<T>(
+    client: &mut oneshot::Sender<Response<Body>>,
+    turn: &Turn,
+    work: impl Future<Output = T>,
+) -> Option<T> {
+    let unwanted = async {
+        client.closed().await;
+        if let Some(leader) = &turn.leader {
+            leader.unfollowed().await;
+        }
+    };
+    tokio::select! {
+        done = work => Some(done),
+        () = unwanted => None,
+    }
+}
+
+/// Runs a stage that may not fail the request; none when it panicked.
+pub(crate) fn guard<T>(stage: &'static str, work: impl FnOnce() -> T) -> Option<T> {
+    // What the closure borrows is only read, or behind locks that a panic releases (parking_lot has no poison).
+    catch_unwind(AssertUnwindSafe(work))
+        .inspect_err(|_| tracing::error!(stage, "a stage panicked"))
+        .ok()
+}
+
+impl Exchange {
+    /// The wall clock, milliseconds since 1970.
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.started_ms + u64::try_from(self.started.elapsed().as_millis()).unwrap_or_default()
+    }
+
+    /// Whether every listed splice is allowed.
+    pub(crate) fn is_native(&self, pipeline: &Pipeline) -> bool {
+        pipeline.dialect(self.call.endpoint) == request::Dialect::OpenAi
+    }
+}
+
+impl Pipeline {
+    /// How faithfully the upstream of an endpoint follows its provider's API.
+    pub(crate) fn dialect(&self, endpoint: Endpoint) -> request::Dialect {
+        match (endpoint.provider(), self.snapshot.upstreams.openai.dialect) {
+            (Provider::OpenAi, Dialect::Compatible) => request::Dialect::Compatible,
+            (Provider::Anthropic | Provider::OpenAi, _) => request::Dialect::OpenAi,
+        }
+    }
+}
+
+/// The provider a proxy path is for, and the path and query below its prefix.
+pub(crate) fn provider_of(path_and_query: &str) -> Option<(Provider, &str)> {
+    let below = |prefix| {
+        let rest = path_and_query.strip_prefix(prefix)?;
+        (rest.is_empty() || rest.starts_with(['/', '?'])).then_some(rest)
+    };
+    below(names::ANTHROPIC_PREFIX)
+        .map(|rest| (Provider::Anthropic, rest))
+        .or_else(|| below(names::OPENAI_PREFIX).map(|rest| (Provider::OpenAi, rest)))
+}

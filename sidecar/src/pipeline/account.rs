@@ -1,0 +1,251 @@
+//! Stage 8, *account*: closes the record of a request exactly once, with what is known when its answer ends. A
+//! pending record that is dropped is a cancelled call: the provider bills what it did, so the ledger estimates it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use llmcache_cache::seal::{Digest, NamespaceKey};
+use llmcache_provider::usage::{Billing, Usage};
+use tokio::time::Instant;
+
+use super::stored::Stored;
+use super::{Exchange, Pipeline};
+use crate::account::settle::Facts;
+use crate::account::{Delivery, Line, Nano, Outline, PrefixDigest, Record as Open, Served, Settlement};
+use crate::outcome::{Layer, Outcome};
+
+/// A request that is not accounted yet.
+pub(crate) struct Record {
+    pipeline: Arc<Pipeline>,
+    exchange: Arc<Exchange>,
+    open: Option<Open>,
+    /// What is known of the upstream call so far.
+    pub progress: Progress,
+}
+
+/// How far the upstream call has come.
+#[derive(Default)]
+pub(crate) struct Progress {
+    /// When it was sent; none = it was not.
+    pub sent: Option<Instant>,
+    /// When its response began.
+    pub begun: Option<Timestamp>,
+    /// The model asked.
+    pub model: Option<String>,
+    /// Marks of ours in it.
+    pub marks: usize,
+    /// Why nothing was looked up.
+    pub bypass: Option<&'static str>,
+    /// Usage reported so far.
+    pub usage: Option<(Usage, Billing)>,
+    /// Bytes of answer passed on so far.
+    pub output_bytes: u64,
+}
+
+impl Record {
+    /// Opens the record of an understood request.
+    pub(crate) fn open(pipeline: &Arc<Pipeline>, exchange: &Arc<Exchange>) -> Self {
+        let endpoint = exchange.call.endpoint;
+        let open = pipeline
+            .account
+            .open(endpoint.provider(), Some(endpoint), exchange.id.clone());
+        Self {
+            pipeline: pipeline.clone(),
+            exchange: exchange.clone(),
+            open: Some(open),
+            progress: Progress::default(),
+        }
+    }
+
+    /// Answered from the result cache; returns dollars saved.
+    pub(crate) fn hit(self, stored: &Stored) -> Nano {
+        self.free(stored, Outcome::Hit)
+    }
+
+    /// Answered by an identical call in flight; returns dollars saved.
+    pub(crate) fn followed(self, stored: &Stored) -> Nano {
+        self.pipeline.metrics.follower();
+        self.free(stored, Outcome::Miss)
+    }
+
+    /// Answered by the provider; `stored` says whether the answer was admitted, or why not. Returns dollars saved.
+    pub(crate) fn answered(self, usage: &Usage, billing: &Billing, stored: Result<(), &'static str>) -> Nano {
+        let served = if self.progress.marks > 0 {
+            Served::ProviderMarked
+        } else {
+            Served::Provider
+        };
+        let settlement = self.settle(usage, billing, served, false);
+        let net = settlement.net();
+        self.close(settlement, None, stored);
+        net
+    }
+
+    /// Ended without an answer, which costs nothing: an error of the provider or of ours.
+    pub(crate) fn failed(self, reason: &'static str) {
+        self.close(
+            Settlement {
+                is_upstream: true,
+                ..Settlement::default()
+            },
+            None,
+            Err(reason),
+        );
+    }
+
+    /// Ended before its end: the provider's stream was cut, or the client went away.
+    pub(crate) fn cut(self, reason: &'static str) {
+        let settlement = self.estimate();
+        self.close(settlement, None, Err(reason));
+    }
+
+    fn free(self, stored: &Stored, outcome: Outcome) -> Nano {
+        let settlement = self.settle(&stored.head.usage, &stored.head.billing, Served::ResultCache, false);
+        let net = settlement.net();
+        self.close(settlement, Some(outcome), Ok(()));
+        net
+    }
+
+    /// What the provider will bill for an answer that nobody saw the end of: the prompt by its bytes where it was not
+    /// reported, and the output passed on so far.
+    fn estimate(&self) -> Settlement {
+        if self.progress.sent.is_none() {
+            return Settlement {
+                is_upstream: true,
+                ..Settlement::default()
+            };
+        }
+        let (mut usage, billing) = self.progress.usage.clone().unwrap_or_else(|| {
+            let input = (self.exchange.call.prompt().text.len() as u64).div_ceil(4);
+            (
+                Usage {
+                    input,
+                    ..Usage::default()
+                },
+                Billing::default(),
+            )
+        });
+        usage.output = usage.output.max(self.progress.output_bytes.div_ceil(4));
+        let served = if self.progress.marks > 0 {
+            Served::ProviderMarked
+        } else {
+            Served::Provider
+        };
+        self.settle(&usage, &billing, served, true)
+    }
+
+    fn settle(&self, usage: &Usage, billing: &Billing, served: Served, estimated: bool) -> Settlement {
+        let Exchange {
+            call,
+            route,
+            started_at,
+            ..
+        } = &*self.exchange;
+        let provider = call.endpoint.provider();
+        let effective = self.progress.model.as_deref().unwrap_or(&route.model);
+        let digests = Prefixes::new(&self.pipeline.key, &self.exchange);
+        let outline = Outline::new(provider, effective, call.prompt(), |block| digests.at(block));
+        let facts = Facts {
+            provider,
+            requested: &route.requested,
+            effective,
+            at: *started_at,
+            usage,
+            billing,
+            shadow: None,
+            served,
+            estimated,
+        };
+        let begun = self.progress.begun.unwrap_or(*started_at);
+        self.pipeline.account.settle(outline.as_ref(), begun, facts)
+    }
+
+    fn close(mut self, settlement: Settlement, hit: Option<Outcome>, stored: Result<(), &'static str>) {
+        let Some(open) = self.open.take() else { return };
+        let Exchange { call, route, .. } = &*self.exchange;
+        let outcome = hit.unwrap_or(if self.progress.bypass.is_some() {
+            Outcome::Bypass
+        } else {
+            Outcome::Miss
+        });
+        let line = Line {
+            id: String::new(),
+            outcome,
+            layer: (outcome == Outcome::Hit).then_some(Layer::ResultCache),
+            reason: self.progress.bypass.or(stored.err()),
+            requested_model: call.request.model().to_owned(),
+            model: self.progress.model.take().unwrap_or_else(|| route.model.clone()),
+            settlement,
+            stored: hit.is_none() && stored.is_ok(),
+        };
+        let duration = self.exchange.started.elapsed();
+        let upstream = self.progress.sent.map_or(Duration::ZERO, |sent| sent.elapsed());
+        let delivery = Delivery {
+            tier: route.tier.clone(),
+            is_stream: call.request.wants_stream(),
+            duration,
+            added: duration.saturating_sub(upstream),
+        };
+        open.close(line, &delivery);
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        if self.open.is_none() {
+            return;
+        }
+        let settlement = self.estimate();
+        let record = Self {
+            pipeline: self.pipeline.clone(),
+            exchange: self.exchange.clone(),
+            open: self.open.take(),
+            progress: std::mem::take(&mut self.progress),
+        };
+        record.close(settlement, None, Err("cancelled"));
+    }
+}
+
+/// Digests of all prefixes that end with a block, made when the first is asked for.
+struct Prefixes<'a> {
+    key: &'a NamespaceKey,
+    exchange: &'a Exchange,
+    all: std::cell::OnceCell<Vec<PrefixDigest>>,
+}
+
+impl<'a> Prefixes<'a> {
+    fn new(key: &'a NamespaceKey, exchange: &'a Exchange) -> Self {
+        Self {
+            key,
+            exchange,
+            all: std::cell::OnceCell::new(),
+        }
+    }
+
+    fn at(&self, block: usize) -> PrefixDigest {
+        self.all
+            .get_or_init(|| self.compute())
+            .get(block)
+            .copied()
+            .unwrap_or_default()
+    }
+
+    /// The provider keeps one cache per account, whoever the end user is: keyed by the credential.
+    fn compute(&self) -> Vec<PrefixDigest> {
+        let prompt = self.exchange.call.prompt();
+        let credential = self.exchange.scope.as_ref().map_or([0; 32], |scope| scope.credential.0);
+        let mut mac = self.key.mac("shadow");
+        mac.field(&credential);
+        let mut from = 0;
+        let mut digest = |end: usize| {
+            mac.update(&prompt.text[from..end]);
+            from = end;
+            let Digest(digest) = mac.clone().finish();
+            let mut short = PrefixDigest::default();
+            short.copy_from_slice(&digest[..16]);
+            short
+        };
+        prompt.blocks.iter().map(|block| digest(block.end)).collect()
+    }
+}

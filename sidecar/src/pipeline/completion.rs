@@ -1,0 +1,213 @@
+//! From the provider's response to the app's: a plain answer is collected, so that its headers can tell what became
+//! of it; a stream passes through and is stored and accounted with its last event, before that event is passed on.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, Response, header, response::Parts};
+use hyper::body::Incoming;
+use llmcache_policy::names;
+use llmcache_provider::Endpoint;
+use llmcache_provider::answer::read_plain;
+use llmcache_provider::error::OwnError;
+use llmcache_provider::models;
+use llmcache_provider::usage::{Billing, Usage};
+
+use super::account::Record;
+use super::follow::Head;
+use super::reply::{self, CacheStatus};
+use super::result_cache::Turn;
+use super::result_cache::plan;
+use super::store::{self, Ended};
+use super::upstream::{Sent, Source, forward, strip_response};
+use super::{Exchange, Pipeline, guard};
+use crate::body::{self, Body, Left};
+
+mod live;
+
+/// A response whose body is where it has to be before the app gets a head.
+pub(crate) enum Collected {
+    /// An error, or anything else that is passed on as it is; the word says why.
+    Other(Sent, &'static str),
+    /// A plain answer.
+    Plain(Parts, Bytes, Served),
+    /// A plain answer too large to collect.
+    Large(Parts, Body, Served),
+    /// The provider broke off.
+    Broken,
+    /// A stream that has begun.
+    Stream(Parts, Incoming, Served),
+}
+
+/// Who answered.
+pub(crate) struct Served {
+    model: String,
+    detour: Option<&'static str>,
+}
+
+/// Collects what must be collected.
+pub(crate) async fn collect(pipeline: &Pipeline, sent: Sent) -> Collected {
+    if !sent.head.status.is_success() {
+        return Collected::Other(sent, "status");
+    }
+    let Sent {
+        head,
+        body,
+        model,
+        detour,
+    } = sent;
+    let served = Served { model, detour };
+    let incoming = match body {
+        Source::Read(bytes) => return Collected::Plain(head, bytes, served),
+        Source::Live(incoming) => incoming,
+    };
+    if is_stream(&head.headers) {
+        return Collected::Stream(head, incoming, served);
+    }
+    match body::buffer(incoming, &mut pipeline.budget.open()).await {
+        Ok(bytes) => Collected::Plain(head, bytes, served),
+        Err(Left {
+            reason: body::Reason::Cut,
+            ..
+        }) => Collected::Broken,
+        Err(Left { body, .. }) => Collected::Large(head, body, served),
+    }
+}
+
+/// Finishes a request whose response is in hand.
+pub(crate) fn finish(
+    pipeline: &Arc<Pipeline>,
+    exchange: &Arc<Exchange>,
+    turn: Turn,
+    collected: Collected,
+    record: Record,
+) -> Response<Body> {
+    match collected {
+        Collected::Broken => reply::own_error(exchange, record, &OwnError::DeadUpstream),
+        Collected::Other(sent, reason) => {
+            record.failed(reason);
+            let model = sent.model.clone();
+            annotated(exchange, forward(sent), &turn, &model, Some(reason))
+        }
+        Collected::Large(head, body, served) => {
+            record.cut("too_large");
+            annotated(
+                exchange,
+                Response::from_parts(head, body),
+                &turn,
+                &served.model,
+                Some("too_large"),
+            )
+        }
+        Collected::Plain(head, bytes, served) => plain(pipeline, exchange, turn, (head, bytes, served), record),
+        Collected::Stream(head, body, served) => stream(pipeline, exchange, turn, (head, body, served), record),
+    }
+}
+
+fn plain(
+    pipeline: &Pipeline,
+    exchange: &Exchange,
+    turn: Turn,
+    (mut head, bytes, served): (Parts, Bytes, Served),
+    record: Record,
+) -> Response<Body> {
+    strip_response(&mut head.headers);
+    let mut response = Response::from_parts(head, body::full(bytes.clone()));
+    if exchange.call.endpoint == Endpoint::AnthropicCountTokens {
+        record.answered(&Usage::default(), &Billing::default(), Err("count_tokens"));
+        return annotated(exchange, response, &turn, &served.model, None);
+    }
+    let read = guard("store", || {
+        read_plain(exchange.call.endpoint, bytes).map_err(|error| error.word())
+    });
+    let answer = match read.unwrap_or(Err("internal")) {
+        Ok(answer) => answer,
+        Err(reason) => {
+            record.cut(reason);
+            return annotated(exchange, response, &turn, &served.model, Some(reason));
+        }
+    };
+    let (usage, billing) = (answer.usage, answer.billing.clone());
+    let Served { model, detour } = served;
+    let ended = Ended {
+        answer,
+        model: model.clone(),
+        detour,
+    };
+    let (stored, kept) =
+        guard("store", || store::admit(pipeline, exchange, &turn, ended)).unwrap_or((None, Err("internal")));
+    let saved = record.answered(&usage, &billing, kept);
+    let status = turn.bypass.map_or(
+        if kept.is_ok() {
+            CacheStatus::Stored
+        } else {
+            CacheStatus::Miss
+        },
+        CacheStatus::Bypass,
+    );
+    if let Some(leader) = turn.leader {
+        leader.finish(stored.map(Arc::new));
+    }
+    let headers = response.headers_mut();
+    let reason = kept.err().filter(|_| turn.bypass.is_none());
+    reply::annotate(headers, exchange, &model, status, reason);
+    headers.insert(names::HEADER_SAVED_USD, reply::decimal(saved));
+    response
+}
+
+fn stream(
+    pipeline: &Arc<Pipeline>,
+    exchange: &Arc<Exchange>,
+    turn: Turn,
+    (mut head, body, served): (Parts, Incoming, Served),
+    record: Record,
+) -> Response<Body> {
+    strip_response(&mut head.headers);
+    head.headers.remove(header::CONTENT_LENGTH);
+    if let Some(leader) = &turn.leader {
+        leader.begin(shared_head(pipeline, exchange, &turn, &head.headers, &served.model));
+    }
+    let status = turn.bypass.map_or(CacheStatus::Miss, CacheStatus::Bypass);
+    reply::annotate(&mut head.headers, exchange, &served.model, status, None);
+    let body = live::body(pipeline, exchange, turn, body, served, record);
+    Response::from_parts(head, body)
+}
+
+/// Followers see nothing of the leader's account: not its rate limits, not its request id.
+fn shared_head(pipeline: &Pipeline, exchange: &Exchange, turn: &Turn, headers: &HeaderMap, model: &str) -> Head {
+    let request = &exchange.call.request;
+    let facts = models::facts(exchange.call.endpoint.provider(), model);
+    let shared = [header::CONTENT_TYPE, header::CACHE_CONTROL];
+    let bound = match &turn.admit {
+        Ok(plan) if request.may_think(facts) => Some((plan.credential, plan::exact(&pipeline.key, exchange))),
+        _ => None,
+    };
+    Head {
+        headers: shared
+            .into_iter()
+            .filter_map(|name| Some((name.clone(), headers.get(name)?.clone())))
+            .collect(),
+        model: model.to_owned(),
+        is_stream: true,
+        include_usage: request.wants_usage(),
+        echo: exchange.echo.clone(),
+        bound,
+    }
+}
+
+fn annotated(
+    exchange: &Exchange,
+    mut response: Response<Body>,
+    turn: &Turn,
+    model: &str,
+    kept: Option<&'static str>,
+) -> Response<Body> {
+    let status = turn.bypass.map_or(CacheStatus::Miss, CacheStatus::Bypass);
+    reply::annotate(response.headers_mut(), exchange, model, status, kept);
+    response
+}
+
+fn is_stream(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    content_type.is_some_and(|value| value.trim_start().starts_with("text/event-stream"))
+}

@@ -1,0 +1,236 @@
+//! A provider's stream on its way to the app: observed frame by frame, ended with an error event when the provider
+//! cuts it (SDKs take a cut stream for a whole one), and read to its end without the app while others follow it.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::body::{Body as HttpBody, Frame, Incoming};
+use llmcache_provider::answer::StreamReader;
+use llmcache_provider::error::stream_error;
+use llmcache_provider::usage::UsageFilter;
+
+use super::Served;
+use crate::body::{Body, BoxError};
+use crate::pipeline::account::Record;
+use crate::pipeline::result_cache::Turn;
+use crate::pipeline::store::{self, Ended};
+use crate::pipeline::{Exchange, Pipeline, guard};
+
+/// Observes a stream from here on.
+pub(super) fn body(
+    pipeline: &Arc<Pipeline>,
+    exchange: &Arc<Exchange>,
+    turn: Turn,
+    upstream: Incoming,
+    served: Served,
+    record: Record,
+) -> Body {
+    let keep = if turn.admit.is_ok() {
+        pipeline.snapshot.result_cache.max_entry_bytes
+    } else {
+        0
+    };
+    let request = &exchange.call.request;
+    let filter = (exchange.is_native(pipeline) && request.include_usage().is_some()).then(UsageFilter::new);
+    let tail = Tail {
+        pipeline: pipeline.clone(),
+        exchange: exchange.clone(),
+        turn,
+        served,
+        record,
+        // A stream takes several times the bytes of the answer it assembles to.
+        reader: StreamReader::new(exchange.call.endpoint, usize::try_from(keep * 8).unwrap_or(usize::MAX)),
+    };
+    Live {
+        upstream: Some(upstream),
+        filter,
+        tail: Some(Box::new(tail)),
+    }
+    .boxed_unsync()
+}
+
+struct Live {
+    /// None once it has ended.
+    upstream: Option<Incoming>,
+    filter: Option<UsageFilter>,
+    /// None once the answer is settled; what follows its last event is passed on all the same.
+    tail: Option<Box<Tail>>,
+}
+
+/// What is settled when the answer ends.
+struct Tail {
+    pipeline: Arc<Pipeline>,
+    exchange: Arc<Exchange>,
+    turn: Turn,
+    served: Served,
+    record: Record,
+    reader: StreamReader,
+}
+
+impl Live {
+    /// Takes a frame in; gives what the app gets of it.
+    fn observe(&mut self, chunk: Bytes) -> Bytes {
+        let ended = self.tail.as_mut().is_some_and(|tail| {
+            tail.reader.feed(&chunk);
+            tail.reader.is_finished() && tail.reader.is_between_frames()
+        });
+        let passed = match &mut self.filter {
+            None => chunk,
+            Some(filter) => {
+                let mut out = Vec::with_capacity(chunk.len());
+                filter.feed(&chunk, &mut out);
+                out.into()
+            }
+        };
+        if let Some(tail) = &self.tail {
+            tail.share(&passed);
+        }
+        if ended && let Some(tail) = self.tail.take() {
+            tail.settle();
+        }
+        passed
+    }
+
+    /// The stream ended; gives the error event where its last event is missing.
+    fn end(&mut self) -> Option<Bytes> {
+        self.upstream = None;
+        let tail = self.tail.take()?;
+        if tail.reader.is_finished() {
+            tail.settle();
+            return None;
+        }
+        let has_said_so = tail.reader.is_error();
+        let endpoint = tail.exchange.call.endpoint;
+        tail.cut(if has_said_so { "error_event" } else { "upstream_cut" });
+        (!has_said_so).then(|| stream_error(endpoint, "llmcache: the upstream ended the stream early"))
+    }
+}
+
+impl HttpBody for Live {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        loop {
+            let Some(upstream) = &mut self.upstream else {
+                return Poll::Ready(None);
+            };
+            let frame = match ready!(Pin::new(upstream).poll_frame(context)) {
+                Some(Ok(frame)) => frame,
+                Some(Err(_)) | None => {
+                    return Poll::Ready(self.end().map(|event| Ok(Frame::data(event))));
+                }
+            };
+            let Ok(chunk) = frame.into_data() else { continue };
+            let passed = self.observe(chunk);
+            if !passed.is_empty() {
+                return Poll::Ready(Some(Ok(Frame::data(passed))));
+            }
+        }
+    }
+}
+
+impl Drop for Live {
+    /// The app has gone. Its followers, if any, still get the answer.
+    fn drop(&mut self) {
+        let (Some(upstream), Some(tail)) = (self.upstream.take(), self.tail.take()) else {
+            return;
+        };
+        let is_followed = tail.turn.leader.as_ref().is_some_and(|leader| leader.followers() > 0);
+        let rest = Self {
+            upstream: Some(upstream),
+            filter: self.filter.take(),
+            tail: Some(tail),
+        };
+        if is_followed && let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(rest.drain());
+        } else {
+            rest.cancel();
+        }
+    }
+}
+
+impl Live {
+    /// Reads on while somebody follows.
+    async fn drain(mut self) {
+        loop {
+            let Some(upstream) = &mut self.upstream else { return };
+            let leader = self.tail.as_ref().and_then(|tail| tail.turn.leader.as_ref());
+            let frame = tokio::select! {
+                frame = upstream.frame() => frame,
+                () = async { match leader { Some(leader) => leader.unfollowed().await, None => {} } } => {
+                    return self.cancel();
+                }
+            };
+            match frame.map(|frame| frame.map(Frame::into_data)) {
+                Some(Ok(Ok(chunk))) => drop(self.observe(chunk)),
+                Some(Ok(Err(_trailers))) => {}
+                Some(Err(_)) | None => {
+                    self.end();
+                }
+            }
+        }
+    }
+
+    /// Closes the connection to the provider and accounts what was passed on.
+    fn cancel(mut self) {
+        self.upstream = None;
+        if let Some(tail) = self.tail.take() {
+            tail.cut("cancelled");
+        }
+    }
+}
+
+impl Tail {
+    fn share(&self, chunk: &Bytes) {
+        if let Some(leader) = &self.turn.leader {
+            leader.push(chunk.clone());
+        }
+    }
+
+    /// Stores and accounts a whole answer, then lets the followers know.
+    fn settle(self: Box<Self>) {
+        let Self {
+            pipeline,
+            exchange,
+            turn,
+            served,
+            mut record,
+            reader,
+        } = *self;
+        let reported = reader.usage();
+        record.progress.output_bytes = reader.output_bytes();
+        let answer = guard("store", || reader.finish().map_err(|error| error.word())).unwrap_or(Err("internal"));
+        let (stored, kept) = match answer {
+            Err(reason) => (None, Err(reason)),
+            Ok(answer) => {
+                let ended = Ended {
+                    answer,
+                    model: served.model,
+                    detour: served.detour,
+                };
+                guard("store", || store::admit(&pipeline, &exchange, &turn, ended)).unwrap_or((None, Err("internal")))
+            }
+        };
+        match reported {
+            Some((usage, billing)) => {
+                record.answered(&usage, &billing, kept);
+            }
+            None => record.cut("no_usage"),
+        }
+        if let Some(leader) = turn.leader {
+            leader.finish(stored.map(Arc::new));
+        }
+    }
+
+    /// Accounts an answer that did not come to its end; its followers are lost with the leader.
+    fn cut(self: Box<Self>, reason: &'static str) {
+        let Self { mut record, reader, .. } = *self;
+        record.progress.usage = reader.usage();
+        record.progress.output_bytes = reader.output_bytes();
+        record.cut(reason);
+    }
+}

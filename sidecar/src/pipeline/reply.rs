@@ -1,0 +1,154 @@
+//! Responses to the app: replays of stored answers, our own errors, and the headers that say what happened.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
+use llmcache_cache::entry::Entry;
+use llmcache_policy::names;
+use llmcache_provider::error::OwnError;
+use llmcache_provider::{Provider, replay};
+
+use super::Exchange;
+use super::account::Record;
+use super::stored::{Share, Stored};
+use crate::account::Nano;
+use crate::body::{Body, full};
+
+/// Not in the `http` crate: RFC 9211.
+const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+
+/// What `Cache-Status` says (RFC 9211): `hit` and `fwd` exclude each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CacheStatus {
+    /// Served from an entry that stays fresh for so long.
+    Hit(Duration),
+    /// Went upstream.
+    Miss,
+    /// Went upstream, and the answer was admitted.
+    Stored,
+    /// Answered by an identical call in flight.
+    Collapsed,
+    /// Nothing was looked up.
+    Bypass(&'static str),
+}
+
+/// Replays a stored answer.
+pub(crate) fn hit(exchange: &Exchange, record: Record, stored: &Stored, share: Share, entry: &Entry) -> Response<Body> {
+    let now = exchange.now_ms();
+    let mut response = replay(exchange, stored, share);
+    let saved = record.hit(stored);
+    let headers = response.headers_mut();
+    headers.insert(header::AGE, entry.age(now).as_secs().into());
+    annotate(
+        headers,
+        exchange,
+        &stored.head.model,
+        CacheStatus::Hit(entry.remaining(now)),
+        None,
+    );
+    headers.insert(names::HEADER_SAVED_USD, decimal(saved));
+    response
+}
+
+/// A finished answer in the caller's own protocol with the caller's own echo fields; the caches in between, if any,
+/// must not keep it.
+pub(crate) fn replay(exchange: &Exchange, stored: &Stored, share: Share) -> Response<Body> {
+    let request = &exchange.call.request;
+    let replay = replay::Replay {
+        endpoint: exchange.call.endpoint,
+        answer: &stored.body,
+        echo: &exchange.echo,
+        include_usage: request.wants_usage(),
+        without_thinking: share == Share::WithoutThinking,
+    };
+    let (body, content_type) = if request.wants_stream() {
+        (replay::stream(&replay), "text/event-stream; charset=utf-8")
+    } else if exchange.echo.members.is_empty() && share == Share::Whole {
+        (stored.body.clone(), "application/json")
+    } else {
+        (replay::plain(&replay), "application/json")
+    };
+    let mut response = Response::new(full(body));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    own_request_id(headers, exchange);
+    response
+}
+
+/// One of our own errors, in the provider's shape.
+pub(crate) fn own_error(exchange: &Exchange, record: Record, error: &OwnError) -> Response<Body> {
+    record.failed(error.word());
+    let mut response = error.response(exchange.call.endpoint.provider()).map(full);
+    let headers = response.headers_mut();
+    own_request_id(headers, exchange);
+    annotate(
+        headers,
+        exchange,
+        &exchange.route.model,
+        CacheStatus::Miss,
+        Some(error.word()),
+    );
+    response
+}
+
+/// Adds what happened to a response; `kept` is why an answer was not stored.
+pub(crate) fn annotate(
+    headers: &mut HeaderMap,
+    exchange: &Exchange,
+    model: &str,
+    status: CacheStatus,
+    kept: Option<&'static str>,
+) {
+    headers.append(CACHE_STATUS, value(&status.text()));
+    headers.insert(names::HEADER_MODEL, value(model));
+    headers.insert(names::HEADER_REQUEST_ID, value(&exchange.id));
+    let mut reason = format!("routing={}; result_cache={}", exchange.route.word, status.word());
+    if let Some(kept) = kept {
+        // Writing to a string cannot fail.
+        _ = write!(reason, "; store={kept}");
+    }
+    headers.insert(names::HEADER_REASON, value(&reason));
+}
+
+/// Dollars as the header shows them.
+pub(crate) fn decimal(amount: Nano) -> HeaderValue {
+    value(&amount.to_string())
+}
+
+impl CacheStatus {
+    fn text(self) -> String {
+        let name = names::CACHE_NAME;
+        match self {
+            Self::Hit(left) => format!("{name}; hit; ttl={}; detail=result", left.as_secs()),
+            Self::Miss => format!("{name}; fwd=miss"),
+            Self::Stored => format!("{name}; fwd=miss; stored"),
+            Self::Collapsed => format!("{name}; fwd=miss; collapsed"),
+            Self::Bypass(reason) => format!("{name}; fwd=bypass; detail={reason}"),
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Hit(_) => "hit",
+            Self::Miss | Self::Stored => "miss",
+            Self::Collapsed => "collapsed",
+            Self::Bypass(reason) => reason,
+        }
+    }
+}
+
+/// The header under which the provider's SDK looks for a request id; a replay has our own.
+fn own_request_id(headers: &mut HeaderMap, exchange: &Exchange) {
+    let name = match exchange.call.endpoint.provider() {
+        Provider::Anthropic => "request-id",
+        Provider::OpenAi => "x-request-id",
+    };
+    headers.insert(name, value(&exchange.id));
+}
+
+/// A model's name comes from the client and may hold anything; what no header can carry is left out.
+fn value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""))
+}

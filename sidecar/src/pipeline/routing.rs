@@ -1,0 +1,287 @@
+//! Stage 3, *routing*: which model answers. Rules as written win; the choice for a conversation is remembered, since
+//! a switch in its middle re-pays the whole prefix and drops the model's thinking. When in doubt the requested model
+//! stays. Only `auto` without a target fails a request.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+use jiff::Timestamp;
+use llmcache_policy::routing::{Facts, Routing, Tools, tokens};
+use llmcache_policy::{Mode, Snapshot, keyword, names};
+use llmcache_provider::error::OwnError;
+use llmcache_provider::{Endpoint, Provider, models};
+
+use super::parse::Call;
+use super::scope::Scope;
+use crate::account::PriceTable;
+
+mod memory;
+
+pub(crate) use memory::Memory;
+
+/// The model that has no price and no meaning of its own: routing chooses.
+pub(crate) const AUTO: &str = "auto";
+
+/// The decision.
+#[derive(Clone, Debug)]
+pub(crate) struct Route {
+    /// The model the client is charged with in the counterfactual: the requested one, or `auto`'s default.
+    pub requested: String,
+    /// The model asked.
+    pub model: String,
+    /// The tier that won, for metrics.
+    pub tier: Option<Arc<str>>,
+    /// Why: a closed word of header, metric and log.
+    pub word: &'static str,
+}
+
+/// What routing reads besides the request.
+pub(crate) struct Context<'a> {
+    /// The policy.
+    pub policy: &'a Snapshot,
+    /// Choices made before.
+    pub memory: &'a Memory,
+    /// What "dearer" means,
+    pub prices: &'a PriceTable,
+    /// on this day.
+    pub at: Timestamp,
+}
+
+/// A tier's model with the reason it was chosen.
+struct Target<'a> {
+    tier: &'a str,
+    model: String,
+    word: &'static str,
+}
+
+/// Chooses the model of one request.
+pub(crate) fn select(context: &Context<'_>, call: &Call, scope: Option<&Scope>) -> Result<Route, OwnError> {
+    let routing = &context.policy.routing;
+    let asked = call.request.model();
+    if asked == AUTO && routing.request_models.iter().any(|glob| glob.matches(AUTO)) {
+        return select_auto(context, call, scope);
+    }
+    Ok(match find(context, call, scope) {
+        Err(word) => Route::kept(asked, word),
+        Ok(target) => match refuse(context, call, scope, asked, &target.model) {
+            Some(word) => Route::kept(asked, word),
+            None if routing.mode == Mode::Observe => Route::kept(asked, "observe"),
+            None => Route {
+                requested: asked.to_owned(),
+                tier: Some(target.tier.into()),
+                word: if target.model == asked {
+                    "requested"
+                } else {
+                    target.word
+                },
+                model: target.model,
+            },
+        },
+    })
+}
+
+impl Route {
+    fn kept(model: &str, word: &'static str) -> Self {
+        Self {
+            requested: model.to_owned(),
+            model: model.to_owned(),
+            tier: None,
+            word,
+        }
+    }
+
+    /// The requested model, because routing broke down or refused.
+    pub(crate) fn internal(model: &str) -> Self {
+        Self::kept(model, "internal")
+    }
+
+    /// The requested model after the provider refused ours.
+    pub(crate) fn rescued(&self) -> Self {
+        Self {
+            word: "rescued",
+            tier: None,
+            model: self.requested.clone(),
+            ..self.clone()
+        }
+    }
+}
+
+/// `auto` has no ceiling and nothing to fall back on; a misfit climbs to the first later tier that fits.
+fn select_auto(context: &Context<'_>, call: &Call, scope: Option<&Scope>) -> Result<Route, OwnError> {
+    let routing = &context.policy.routing;
+    let provider = call.endpoint.provider();
+    let default = routing
+        .default_tier
+        .as_deref()
+        .and_then(|tier| Some((tier, model_of(routing, tier, provider)?)));
+    let found = match routing.mode {
+        Mode::Enforce => find(context, call, scope),
+        Mode::Observe => Err("observe"),
+        Mode::Disabled => Err("disabled"),
+    };
+    let (tier, model, word) = match (found, &default) {
+        (Ok(target), _) => (target.tier.to_owned(), target.model, target.word),
+        (Err(word), Some((tier, model))) => ((*tier).to_owned(), model.clone(), word),
+        (Err(_), None) => {
+            return Err(OwnError::NoTierModel {
+                field: missing_field(routing, provider),
+            });
+        }
+    };
+    let (tier, model) = climb(routing, call, provider, tier, model);
+    let requested = default.map_or_else(|| model.clone(), |(_, model)| model);
+    Ok(Route {
+        requested,
+        model,
+        tier: Some(tier.into()),
+        word,
+    })
+}
+
+/// The tier's model for this request, or the word why the requested model stays.
+fn find<'a>(context: &Context<'a>, call: &Call, scope: Option<&Scope>) -> Result<Target<'a>, &'static str> {
+    let routing = &context.policy.routing;
+    if routing.mode == Mode::Disabled {
+        return Err("disabled");
+    }
+    if !routing
+        .request_models
+        .iter()
+        .any(|glob| glob.matches(call.request.model()))
+    {
+        return Err("not_listed");
+    }
+    let provider = call.endpoint.provider();
+    let target = |tier: &'a str, word| {
+        let model = model_of(routing, tier, provider).ok_or("no_model")?;
+        Ok(Target { tier, model, word })
+    };
+    match pin(&call.headers) {
+        Some("requested") => return Err("pinned"),
+        Some(name) => match routing.tier(name) {
+            Some(tier) => return target(&tier.name, "pinned"),
+            None => return Err("unknown_pin"),
+        },
+        None => {}
+    }
+    if call.request.is_stateful() {
+        return Err("stateful");
+    }
+    let prefix = scope.map(|scope| context.memory.prefix(scope, call));
+    if let Some(tier) = prefix.as_ref().and_then(|prefix| context.memory.recall(prefix))
+        && let Some(tier) = routing.tier(&tier)
+    {
+        return target(&tier.name, "remembered");
+    }
+    if call.request.ends_with_tool_result() {
+        return Err("tool_result");
+    }
+    if call.request.history_has_thinking() {
+        return Err("thinking");
+    }
+    let (tier, word) = first_rule(routing, call).ok_or("default")?;
+    if let Some(prefix) = prefix
+        && call.endpoint != Endpoint::AnthropicCountTokens
+        && routing.mode == Mode::Enforce
+    {
+        context.memory.remember(prefix, tier);
+    }
+    target(tier, word)
+}
+
+fn first_rule<'a>(routing: &'a Routing, call: &Call) -> Option<(&'a str, &'static str)> {
+    let text = call.request.first_user_text();
+    let facts = Facts {
+        folded_text: &keyword::fold(&text),
+        input_tokens: tokens(text.len()),
+        prompt_tokens: tokens(call.request.bytes().len()),
+        tools: if call.request.has_tools() {
+            Tools::Present
+        } else {
+            Tools::Absent
+        },
+        header: &|name| call.headers.get(name)?.to_str().ok(),
+    };
+    let rule = routing
+        .rules
+        .iter()
+        .find(|rule| rule.holds(&facts))
+        .map(|rule| (rule.tier.as_str(), "rule"));
+    rule.or(routing.default_tier.as_deref().map(|tier| (tier, "default")))
+}
+
+/// Why `model` may not stand in for `asked`: a closed word, or none when it may.
+pub(crate) fn refuse(
+    context: &Context<'_>,
+    call: &Call,
+    scope: Option<&Scope>,
+    asked: &str,
+    model: &str,
+) -> Option<&'static str> {
+    let provider = call.endpoint.provider();
+    if model == asked {
+        return None;
+    }
+    if !context.policy.routing.allow_upgrade && is_dearer(context, provider, model, asked) {
+        return Some("ceiling");
+    }
+    if !fits(call, provider, model) {
+        return Some("misfit");
+    }
+    scope
+        .is_some_and(|scope| context.memory.is_avoided(scope, asked, model))
+        .then_some("avoided")
+}
+
+/// A model without a known price counts as dearer: nobody can say that it is not.
+fn is_dearer(context: &Context<'_>, provider: Provider, model: &str, asked: &str) -> bool {
+    let price = |model| context.prices.list_price(provider, model, context.at);
+    match (price(model), price(asked)) {
+        (Some((input, output)), Some((asked_input, asked_output))) => input > asked_input || output > asked_output,
+        _ => true,
+    }
+}
+
+/// A model we know nothing about is taken to fit: the rescue covers a refusal.
+fn fits(call: &Call, provider: Provider, model: &str) -> bool {
+    models::facts(provider, model).is_none_or(|facts| models::fits(&call.request.needs(), facts).is_ok())
+}
+
+fn climb(routing: &Routing, call: &Call, provider: Provider, tier: String, model: String) -> (String, String) {
+    if fits(call, provider, &model) {
+        return (tier, model);
+    }
+    let later = routing
+        .tiers
+        .iter()
+        .skip_while(|candidate| candidate.name != tier)
+        .skip(1);
+    let fitting = later
+        .filter_map(|tier| Some((tier.name.clone(), model_of(routing, &tier.name, provider)?)))
+        .find(|(_, model)| fits(call, provider, model));
+    fitting.unwrap_or((tier, model))
+}
+
+/// The model of a tier at a provider.
+pub(crate) fn model_of(routing: &Routing, tier: &str, provider: Provider) -> Option<String> {
+    let tier = routing.tier(tier)?;
+    match provider {
+        Provider::Anthropic => tier.anthropic.clone(),
+        Provider::OpenAi => tier.openai.clone(),
+    }
+}
+
+fn missing_field(routing: &Routing, provider: Provider) -> String {
+    match routing
+        .tiers
+        .iter()
+        .position(|tier| Some(&tier.name) == routing.default_tier.as_ref())
+    {
+        Some(at) => format!("spec.routing.tiers[{at}].models.{}", provider.name()),
+        None => "spec.routing.defaultTier".into(),
+    }
+}
+
+fn pin(headers: &HeaderMap) -> Option<&str> {
+    headers.get(names::HEADER_PIN)?.to_str().ok()
+}

@@ -1,0 +1,226 @@
+//! What all requests of a process share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use llmcache_cache::bans::Bans;
+use llmcache_cache::memory::Memory;
+use llmcache_cache::redis::{Place, Redis};
+use llmcache_cache::seal::NamespaceKey;
+use llmcache_cache::single_flight::{Flights, Limits};
+use llmcache_cache::tiers::Tiers;
+use llmcache_policy::{Revision, Snapshot};
+use llmcache_provider::Provider;
+
+use super::follow::Head;
+use super::prompt_cache::Seen;
+use super::result_cache::Asked;
+use super::routing;
+use super::stored::Stored;
+use crate::account::Account;
+use crate::client::Client;
+use crate::config::Config;
+use crate::memory::Budget;
+use crate::metrics::{Metrics, Store};
+use crate::run::Error;
+
+/// Flights open at once: as many as connections.
+const MAX_FLIGHTS: usize = 1_024;
+/// Bytes kept for followers over all flights.
+const FLIGHT_BYTES: usize = 64 << 20;
+/// Keys remembered for `repeatWindow` and `Observe`, about 100 bytes each.
+const MAX_ASKED: u64 = 65_536;
+
+/// The state of one sidecar.
+pub(crate) struct Pipeline {
+    /// The policy in force.
+    pub snapshot: Snapshot,
+    /// Its content hash.
+    pub revision: Revision,
+    /// The namespace's key.
+    pub key: NamespaceKey,
+    /// Room for buffered bodies.
+    pub budget: Budget,
+    /// The result cache's tiers.
+    pub tiers: Tiers,
+    /// Calls under way.
+    pub flights: Flights<Head, Stored>,
+    /// Clients' last questions, for `repeatWindow`.
+    pub repeats: Asked,
+    /// Would-be entries of `Observe`.
+    pub observed: Asked,
+    /// Routing's choices.
+    pub memory: routing::Memory,
+    /// Prefixes seen before.
+    pub seen: Seen,
+    /// Ledger and prices.
+    pub account: Arc<Account>,
+    /// All metric families.
+    pub metrics: Arc<Metrics>,
+    anthropic: Client,
+    openai: Client,
+    started: Timestamp,
+    id_prefix: String,
+    ids: AtomicU64,
+}
+
+impl Pipeline {
+    /// Builds everything a request needs, or says which setting is wrong.
+    pub(crate) fn new(config: Config) -> Result<Arc<Self>, Error> {
+        let Config {
+            snapshot,
+            namespace,
+            redis,
+            secret,
+            prices,
+            ..
+        } = config;
+        let key = NamespaceKey::derive(&secret, &namespace).map_err(|error| Error::Secret(error.to_string()))?;
+        let policy = snapshot.identity.name.clone();
+        let result_cache = &snapshot.result_cache;
+        let max_entry = usize::try_from(result_cache.max_entry_bytes).unwrap_or(usize::MAX);
+        let place = Place {
+            key: key.clone(),
+            namespace,
+            policy: policy.clone(),
+            value_bytes: max_entry,
+        };
+        let shared = redis.map(|url| Redis::open(&url, place)).transpose()?;
+        let metrics = Arc::new(Metrics::new(&policy, REASONS)?);
+        let started = Timestamp::now();
+        let life = |milliseconds| Duration::from_millis(milliseconds);
+        let limits = Limits {
+            flights: MAX_FLIGHTS,
+            body_bytes: max_entry,
+            total_bytes: FLIGHT_BYTES,
+        };
+        let longest_ttl = snapshot
+            .ttl_classes
+            .iter()
+            .map(|class| class.ttl_ms)
+            .max()
+            .unwrap_or_default();
+        let bans = Arc::new(Bans::new(life(result_cache.max_age_ms)));
+        Ok(Arc::new(Self {
+            revision: snapshot.revision(),
+            budget: Budget::of_container(),
+            tiers: Tiers {
+                memory: Memory::new(result_cache.memory_bytes),
+                shared,
+                bans,
+            },
+            flights: Flights::new(limits),
+            repeats: Asked::new(MAX_ASKED, life(result_cache.repeat_window_ms.max(1))),
+            observed: Asked::new(MAX_ASKED, life(longest_ttl.max(1))),
+            memory: routing::Memory::new(key.clone(), policy),
+            seen: Seen::new(key.clone(), snapshot.prompt_cache.ttl),
+            account: Account::new(prices, metrics.clone(), started),
+            metrics,
+            anthropic: Client::new(snapshot.upstreams.anthropic.ca_bundle.as_deref())?,
+            openai: Client::new(snapshot.upstreams.openai.ca_bundle.as_deref())?,
+            started,
+            id_prefix: hex::encode(&key.mac("id").update(started.to_string().as_bytes()).clone().finish().0[..4]),
+            ids: AtomicU64::new(0),
+            key,
+            snapshot,
+        }))
+    }
+
+    /// Routing's view of this process at a moment.
+    pub(crate) fn routing(&self, at: Timestamp) -> routing::Context<'_> {
+        routing::Context {
+            policy: &self.snapshot,
+            memory: &self.memory,
+            prices: self.account.prices(),
+            at,
+        }
+    }
+
+    /// The base URL of a provider's upstream.
+    pub(crate) fn base(&self, provider: Provider) -> &str {
+        match provider {
+            Provider::Anthropic => &self.snapshot.upstreams.anthropic.url,
+            Provider::OpenAi => &self.snapshot.upstreams.openai.url,
+        }
+    }
+
+    /// The client of a provider's upstream.
+    pub(crate) fn client(&self, provider: Provider) -> &Client {
+        match provider {
+            Provider::Anthropic => &self.anthropic,
+            Provider::OpenAi => &self.openai,
+        }
+    }
+
+    /// A new request id, unique in this process and unlikely elsewhere.
+    pub(crate) fn next_id(&self) -> String {
+        format!("lc_{}{:08x}", self.id_prefix, self.ids.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Whether the shared store is avoided now; none without one.
+    pub(crate) fn is_store_avoided(&self) -> Option<bool> {
+        let stats = self.tiers.shared.as_ref()?.stats();
+        Some(stats.breaker_open.load(Ordering::Relaxed) > 0)
+    }
+
+    /// The exposition of all families.
+    pub(crate) fn metrics_text(&self) -> Result<String, prometheus::Error> {
+        let age = Timestamp::now().duration_since(self.started);
+        self.metrics.snapshot_age(age.unsigned_abs());
+        if let Some(redis) = &self.tiers.shared {
+            let stats = redis.stats();
+            let is_open = stats.breaker_open.load(Ordering::Relaxed) > 0;
+            self.metrics
+                .store(Store::Redis, stats.budget_exceeded.load(Ordering::Relaxed), is_open);
+        }
+        self.metrics.render()
+    }
+}
+
+/// The words with which a layer says why it did not act; their series exist from the start.
+const REASONS: crate::metrics::Bypasses<'static> = &[
+    (
+        "parse",
+        &[
+            "cut",
+            "compressed",
+            "endpoint",
+            "memory",
+            "not_json",
+            "not_object",
+            "no_model",
+            "too_deep",
+            "too_large",
+        ],
+    ),
+    ("routing", &["fallback", "route_rescue"]),
+    (
+        "result_cache",
+        &[
+            "disabled",
+            "internal",
+            "no_store",
+            "no_tenant",
+            "observe_hit",
+            "observe_miss",
+            "sampled",
+            "stateful",
+        ],
+    ),
+    (
+        "store",
+        &[
+            "banned",
+            "empty",
+            "internal",
+            "refused",
+            "rescued",
+            "tags",
+            "too_large",
+            "tool_use",
+            "truncated",
+        ],
+    ),
+];

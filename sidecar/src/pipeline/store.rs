@@ -1,0 +1,87 @@
+//! Stage 7, *store*: when the answer ends, admit it to the result cache or say why not. It never fails a request.
+
+use std::time::Duration;
+
+use llmcache_cache::entry::Entry;
+use llmcache_cache::tiers::Admission;
+use llmcache_policy::result_cache::ToolAnswers;
+use llmcache_provider::answer::{Answer, Finish};
+
+use super::result_cache::Turn;
+use super::result_cache::plan::{self, Plan};
+use super::stored::Stored;
+use super::{Exchange, Pipeline};
+
+/// An answer as it ended.
+pub(crate) struct Ended {
+    /// The answer.
+    pub answer: Answer,
+    /// The model that gave it.
+    pub model: String,
+    /// A rescue or a fallback.
+    pub detour: Option<&'static str>,
+}
+
+/// Admits an answer; gives back what followers may have, and whether it was stored.
+pub(crate) fn admit(
+    pipeline: &Pipeline,
+    exchange: &Exchange,
+    turn: &Turn,
+    ended: Ended,
+) -> (Option<Stored>, Result<(), &'static str>) {
+    let plan = match &turn.admit {
+        Ok(plan) => plan,
+        Err(reason) => return (None, Err(reason)),
+    };
+    let refusal = refuse(pipeline, &ended);
+    let Ended {
+        answer,
+        model,
+        detour: _,
+    } = ended;
+    let stored = Stored::new(answer, &model, || plan::exact(&pipeline.key, exchange), plan.credential);
+    let kept = match refusal {
+        Some(reason) => Err(reason),
+        None => keep(pipeline, exchange, plan, &stored),
+    };
+    if let Err(reason) = kept {
+        pipeline.metrics.bypass("store", reason);
+    }
+    (Some(stored), kept)
+}
+
+/// The gates in the order of how much they say about the answer.
+fn refuse(pipeline: &Pipeline, ended: &Ended) -> Option<&'static str> {
+    let policy = &pipeline.snapshot.result_cache;
+    match ended.answer.finish {
+        Finish::Complete => {}
+        Finish::ToolUse if policy.tool_answers == ToolAnswers::Store => {}
+        ref other => return Some(other.word()),
+    }
+    if ended.answer.has_tool_calls && policy.tool_answers == ToolAnswers::Skip {
+        return Some(Finish::ToolUse.word());
+    }
+    if ended.answer.body.len() as u64 > policy.max_entry_bytes {
+        return Some("too_large");
+    }
+    ended.detour
+}
+
+fn keep(pipeline: &Pipeline, exchange: &Exchange, plan: &Plan, stored: &Stored) -> Result<(), &'static str> {
+    let class = plan.class(&pipeline.snapshot);
+    let entry = Entry {
+        stored_at_ms: exchange.started_ms,
+        ttl: Duration::from_millis(class.ttl_ms),
+        max_age: Duration::from_millis(pipeline.snapshot.result_cache.max_age_ms),
+        epoch: exchange.epoch,
+        tags: plan.tags.clone()?,
+        class: class.name.clone(),
+        model: stored.head.model.clone(),
+        value: stored.encode(),
+    };
+    match pipeline.tiers.admit(plan.key, entry, exchange.now_ms()) {
+        Admission::Banned => Err("banned"),
+        Admission::Expired => Err("expired"),
+        Admission::Stored => Ok(()),
+    }
+}

@@ -1,0 +1,141 @@
+//! One sidecar from start to end: bind, say so, serve, drain. Nothing the network does ends it; only a setting that
+//! cannot work does, before it serves.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use llmcache_cache::redis::UrlError;
+use llmcache_policy::names;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::body::{Body, full};
+use crate::client::TlsError;
+use crate::config::Config;
+use crate::pipeline::{self, Pipeline};
+use crate::{admin, local, server};
+
+/// A setting that cannot work.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// An address that cannot be bound.
+    #[error("{flag} {address}: {source}; choose another address, or port 0 for any free one")]
+    Bind {
+        /// The flag that names it.
+        flag: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A bad `--redis`.
+    #[error(transparent)]
+    Redis(#[from] UrlError),
+    /// A secret that is no key.
+    #[error("--secret-file: {0}")]
+    Secret(String),
+    /// Certificates that cannot be used.
+    #[error("spec.upstreams: {0}")]
+    Tls(#[from] TlsError),
+    /// Metric families that contradict each other.
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+    /// The operating system refused something basic.
+    #[error("{0}")]
+    System(#[from] std::io::Error),
+}
+
+/// Serves until SIGTERM or SIGINT, then drains for at most `config.grace`. When it serves it prints one line:
+/// `llmcache ready proxy=http://… admin=http://…`.
+pub fn run(config: Config) -> Result<(), Error> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?
+        .block_on(serve(config))
+}
+
+async fn serve(config: Config) -> Result<(), Error> {
+    let proxy = bind("--listen", config.listen).await?;
+    let admin_port = bind("--admin", config.admin).await?;
+    let ready = format!(
+        "llmcache ready proxy=http://{} admin=http://{}",
+        proxy.local_addr()?,
+        admin_port.local_addr()?
+    );
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let grace = config.grace;
+    let pipeline = Pipeline::new(config)?;
+    let (stop, stopped) = watch::channel(false);
+    let for_proxy = pipeline.clone();
+    let serving = tokio::spawn(server::serve(
+        proxy,
+        move |request| dispatch(for_proxy.clone(), request),
+        stopped.clone(),
+        grace,
+    ));
+    // The admin port outlives the drain: whoever waits for it wants to see it.
+    let admin = tokio::spawn(server::serve(
+        admin_port,
+        move |request| admin::handle(pipeline.clone(), request),
+        stopped,
+        grace,
+    ));
+    writeln!(std::io::stdout(), "{ready}")?;
+    let signal = tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    };
+    tracing::info!(signal, "draining");
+    stop.send_replace(true);
+    if let Err(error) = serving.await {
+        tracing::error!(%error, "the proxy ended early");
+    }
+    admin.abort();
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn bind(flag: &'static str, address: SocketAddr) -> Result<TcpListener, Error> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| Error::Bind { flag, address, source })
+}
+
+async fn dispatch(pipeline: Arc<Pipeline>, request: Request<Incoming>) -> Response<Body> {
+    let target = request
+        .uri()
+        .path_and_query()
+        .map_or_else(String::new, ToString::to_string);
+    if let Some((provider, rest)) = pipeline::provider_of(&target) {
+        let rest = rest.to_owned();
+        return pipeline::handle(pipeline, provider, rest, request).await;
+    }
+    let is_ours = target
+        .strip_prefix(names::LOCAL_PREFIX)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    if is_ours {
+        return local::handle(pipeline, request).await;
+    }
+    not_found()
+}
+
+/// Shaped so that both providers' SDKs show the message.
+fn not_found() -> Response<Body> {
+    let message = format!(
+        "llmcache: no such path; base URLs end in {} and {}/v1, our own endpoints begin with {}",
+        names::ANTHROPIC_PREFIX,
+        names::OPENAI_PREFIX,
+        names::LOCAL_PREFIX
+    );
+    let body = json!({"type": "error", "error": {"type": "not_found_error", "message": message}});
+    let mut response = Response::new(full(body.to_string()));
+    *response.status_mut() = http::StatusCode::NOT_FOUND;
+    let json = http::HeaderValue::from_static("application/json");
+    response.headers_mut().insert(http::header::CONTENT_TYPE, json);
+    response
+}
