@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-use crate::{duration, policy_schema, rule::Words, schema::definition, size, text};
+use crate::{duration, policy_schema, rule::Words, schema::definition, size, status::CONDITIONS, text};
 
 const EXAMPLE: &str = include_str!("../examples/minimal.yaml");
 const DEFAULT: &str = "Default: ";
@@ -22,6 +22,7 @@ pub fn markdown() -> String {
     let schema = policy_schema();
     let mut rows = String::new();
     write_rows(&mut rows, "", &schema["properties"]["spec"]);
+    let conditions: String = CONDITIONS.into_iter().map(condition_row).collect();
     format!(
         "<!-- Generated from the types in crds/src by `make generate`; do not edit. -->\n\
          # LLMCachePolicy\n\n\
@@ -35,8 +36,14 @@ pub fn markdown() -> String {
          Durations are written in `h`, `m`, `s` and `ms` (`168h`, `1h30m`), sizes in `Ki`, `Mi` and `Gi`. All conditions \
          of one rule or match must hold; `any…` asks for at least one, `no…` for none. Quote words that YAML 1.1 reads \
          as booleans (`on`, `off`, `yes`, `no`, `y`, `n`).\n\n\
-         | field | type | bounds | default | meaning |\n|---|---|---|---|---|\n{rows}"
+         | field | type | bounds | default | meaning |\n|---|---|---|---|---|\n{rows}\n\
+         ## Conditions of `status`\n\n\
+         | condition | true when | reasons |\n|---|---|---|\n{conditions}"
     )
+}
+
+fn condition_row((name, meaning, reasons): (&str, &str, &[&str])) -> String {
+    format!("| `{name}` | {meaning} | `{}` |\n", reasons.join("`, `"))
 }
 
 fn write_rows(rows: &mut String, path: &str, schema: &Value) {

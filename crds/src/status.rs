@@ -89,6 +89,42 @@ pub struct InvalidationState {
     pub resource_version: String,
 }
 
+/// Each condition with what it says when true and the reasons it gives.
+pub const CONDITIONS: [(&str, &str, &[&str]); 3] = [
+    (
+        condition::ACCEPTED,
+        "the policy is valid, wins its pods and names only stores and upstreams that the install allows",
+        &[
+            reason::ACCEPTED,
+            reason::INVALID,
+            reason::CONFLICTED,
+            reason::UNKNOWN_STORE_CLASS,
+            reason::UPSTREAM_NOT_ALLOWED,
+        ],
+    ),
+    (
+        condition::PROGRAMMED,
+        "when written, every connected sidecar that the policy selects had acknowledged it",
+        &[
+            reason::PROGRAMMED,
+            reason::PENDING,
+            reason::REJECTED,
+            reason::STALE,
+            reason::NO_SIDECARS,
+        ],
+    ),
+    (
+        condition::HEALTHY,
+        "no layer is over its budget of wrong answers or costs more than it saves, and every store answers",
+        &[
+            reason::HEALTHY,
+            reason::FALSE_HIT_BUDGET,
+            reason::NET_LOSS,
+            reason::STORE_UNREACHABLE,
+        ],
+    ),
+];
+
 /// Types of conditions.
 pub mod condition {
     /// The policy is valid, wins its pods and names only stores and upstreams the install allows.

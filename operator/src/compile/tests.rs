@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::validate::load;
 
+mod defaults;
 mod golden;
 
 fn compiled(spec: &Value) -> Snapshot {
