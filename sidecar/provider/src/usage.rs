@@ -111,6 +111,11 @@ pub(crate) fn read(endpoint: Endpoint, usage: &Value, service_tier: Option<&str>
     }
 }
 
+/// The searches an `OpenAI` response says are billed, if it says so.
+pub(crate) fn billed_searches(tool_usage: &Value) -> Option<u64> {
+    tool_usage.get("web_search")?.get("num_requests")?.as_u64()
+}
+
 /// Lays cumulative counts over earlier ones: what is absent or null keeps the earlier value.
 pub(crate) fn overlay(earlier: &mut Map<String, Value>, later: Map<String, Value>) {
     for (name, value) in later {

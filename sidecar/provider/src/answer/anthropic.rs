@@ -21,7 +21,7 @@ struct Message<'a> {
     #[serde(default)]
     model: Option<String>,
     #[serde(borrow, default)]
-    content: Vec<Members<'a>>,
+    content: Option<Vec<Members<'a>>>,
     #[serde(default)]
     stop_reason: Option<String>,
     #[serde(default)]
@@ -67,11 +67,11 @@ pub(super) fn judge(body: Bytes) -> Result<Answer, NotAnswer> {
         "error" => return Err(NotAnswer::ErrorEvent),
         _ => return Err(NotAnswer::Malformed),
     }
-    let kinds = message.content.iter().map(|block| block.text("type"));
-    let kinds: Vec<String> = kinds.map(Option::unwrap_or_default).collect();
+    let content = message.content.ok_or(NotAnswer::Malformed)?;
+    let kinds = content.iter().map(|block| block.text("type"));
+    let kinds: Vec<String> = kinds.collect::<Option<_>>().ok_or(NotAnswer::Malformed)?;
     let is_thinking = |kind: &str| matches!(kind, "thinking" | "redacted_thinking");
-    let is_empty = message
-        .content
+    let is_empty = content
         .iter()
         .zip(&kinds)
         .all(|(block, kind)| is_thinking(kind) || (kind == "text" && raw::is_blank(block.find("text"))));
@@ -87,7 +87,7 @@ pub(super) fn judge(body: Bytes) -> Result<Answer, NotAnswer> {
         word => Finish::unknown(word.unwrap_or_default()),
     };
     let (usage, mut billing) = usage::read(Endpoint::AnthropicMessages, &message.usage, None);
-    billing.unbilled = finish == Finish::Refused && message.content.is_empty();
+    billing.unbilled = finish == Finish::Refused && content.is_empty();
     let has_thinking = kinds.iter().any(|kind| is_thinking(kind));
     let model = message.model;
     Ok(Answer {

@@ -38,6 +38,8 @@ struct Completion<'a> {
 
 #[derive(Deserialize)]
 struct Choice<'a> {
+    #[serde(default)]
+    index: usize,
     #[serde(borrow)]
     message: Members<'a>,
     #[serde(default)]
@@ -63,6 +65,9 @@ pub(super) fn judge(body: Bytes) -> Result<Answer, NotAnswer> {
             NotAnswer::Malformed
         });
     };
+    if has_odd_indexes(&choices) {
+        return Err(NotAnswer::Malformed);
+    }
     let start = if choices.is_empty() {
         Finish::Empty
     } else {
@@ -125,6 +130,13 @@ pub(super) fn assemble(stream: &[u8]) -> Result<Bytes, NotAnswer> {
     let choices: Option<Vec<_>> = choices.collect();
     head.set("choices", Node::List(choices.ok_or(NotAnswer::Malformed)?));
     Ok(Bytes::from(head.to_text()))
+}
+
+/// Choices that a stream could not tell apart.
+fn has_odd_indexes(choices: &[Choice<'_>]) -> bool {
+    let mut indexes: Vec<usize> = choices.iter().map(|choice| choice.index).collect();
+    indexes.sort_unstable();
+    indexes.iter().enumerate().any(|(at, index)| at != *index)
 }
 
 fn ended(choice: &Choice<'_>) -> Finish {

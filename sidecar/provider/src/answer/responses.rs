@@ -40,6 +40,8 @@ struct Response<'a> {
     usage: Value,
     #[serde(default)]
     service_tier: Option<String>,
+    #[serde(default)]
+    tool_usage: Value,
 }
 
 #[derive(Deserialize)]
@@ -60,7 +62,7 @@ pub(super) fn judge(body: Bytes) -> Result<Answer, NotAnswer> {
     }
     let output = response.output.unwrap_or_default();
     let kinds = output.iter().map(|item| item.text("type"));
-    let kinds: Vec<String> = kinds.map(Option::unwrap_or_default).collect();
+    let kinds: Vec<String> = kinds.collect::<Option<_>>().ok_or(NotAnswer::Malformed)?;
     let has_tool_calls = kinds.iter().any(|kind| is_client_call(kind));
     let reason = response
         .incomplete_details
@@ -77,7 +79,8 @@ pub(super) fn judge(body: Bytes) -> Result<Answer, NotAnswer> {
     };
     let tier = response.service_tier.as_deref();
     let (mut usage, billing) = usage::read(Endpoint::OpenAiResponses, &response.usage, tier);
-    usage.web_searches = kinds.iter().filter(|kind| *kind == "web_search_call").count() as u64;
+    let searches = kinds.iter().filter(|kind| *kind == "web_search_call").count() as u64;
+    usage.web_searches = usage::billed_searches(&response.tool_usage).unwrap_or(searches);
     let has_thinking = kinds.iter().any(|kind| kind == "reasoning");
     let model = response.model;
     Ok(Answer {

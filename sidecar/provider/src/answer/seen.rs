@@ -18,6 +18,7 @@ pub(super) struct Seen {
     pub(super) state: State,
     usage: Option<Map<String, Value>>,
     service_tier: Option<String>,
+    hosted_searches: u64,
     has_output: bool,
     is_refused: bool,
 }
@@ -47,6 +48,8 @@ struct Inner {
     model: Option<String>,
     usage: Option<Map<String, Value>>,
     service_tier: Option<String>,
+    #[serde(default)]
+    tool_usage: Value,
 }
 
 #[derive(Deserialize)]
@@ -62,6 +65,7 @@ impl Seen {
             state: State::Open,
             usage: None,
             service_tier: None,
+            hosted_searches: 0,
             has_output: false,
             is_refused: false,
         }
@@ -69,7 +73,8 @@ impl Seen {
 
     pub(super) fn usage(&self, endpoint: Endpoint) -> Option<(Usage, Billing)> {
         let usage = Value::Object(self.usage.clone()?);
-        let (usage, mut billing) = usage::read(endpoint, &usage, self.service_tier.as_deref());
+        let (mut usage, mut billing) = usage::read(endpoint, &usage, self.service_tier.as_deref());
+        usage.web_searches = usage.web_searches.max(self.hosted_searches);
         billing.unbilled = self.is_refused && !self.has_output;
         Some((usage, billing))
     }
@@ -118,6 +123,7 @@ impl Seen {
     fn read_responses(&mut self, frame: &Frame<'_>) {
         match &*kind(frame) {
             event if event.ends_with(b".delta") => self.count(&frame.data, &[b"\"delta\":"]),
+            b"response.web_search_call.completed" => self.hosted_searches += 1,
             b"response.created" => self.notice(&frame.data),
             b"response.completed" | b"response.incomplete" | b"response.failed" => {
                 self.notice(&frame.data);
@@ -151,6 +157,7 @@ impl Seen {
         };
         let inner = notice.message.or(notice.response);
         let (model, usage, tier) = inner.map_or((None, None, None), |inner| {
+            self.hosted_searches = usage::billed_searches(&inner.tool_usage).unwrap_or(self.hosted_searches);
             (inner.model, inner.usage, inner.service_tier)
         });
         if notice.error.is_some() {

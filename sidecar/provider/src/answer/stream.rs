@@ -56,6 +56,7 @@ impl StreamReader {
             self.held.shrink_to_fit();
             self.frame_start = 0;
         }
+        self.reserve(chunk.len());
         let mut rest = chunk;
         while let Some(end) = self.splitter.next_end(rest) {
             let (frame, tail) = rest.split_at(end);
@@ -124,10 +125,24 @@ impl StreamReader {
         read_plain(self.endpoint, body)
     }
 
-    /// Bytes held now.
+    #[cfg(test)]
+    pub(super) fn is_kept(&self) -> bool {
+        self.is_kept
+    }
+
+    /// Bytes of memory held now.
     #[cfg(test)]
     pub(super) fn held_bytes(&self) -> usize {
-        self.held.len()
+        self.held.capacity()
+    }
+
+    /// Grows by doubling, yet never past the bound.
+    fn reserve(&mut self, more: usize) {
+        let needed = self.held.len() + more;
+        if self.is_kept && needed > self.held.capacity() {
+            let target = self.held.capacity().saturating_mul(2).clamp(needed, self.keep);
+            self.held.reserve_exact(target - self.held.len());
+        }
     }
 
     fn end_frame(&mut self, tail: &[u8]) {

@@ -78,9 +78,8 @@ impl Chunks<'_> {
             let logprobs = choice.find("logprobs").map_or("null", RawValue::get);
             self.delta(index, "{}", logprobs);
         }
-        let calls = message.find("tool_calls").and_then(raw::items);
-        for (at, call) in calls.unwrap_or_default().into_iter().enumerate() {
-            self.tool_call(index, at, call)?;
+        for (at, call) in tool_calls(&message).unwrap_or_default().iter().enumerate() {
+            self.tool_call(index, at, call);
         }
         self.end(index, &choice);
         Some(())
@@ -99,15 +98,15 @@ impl Chunks<'_> {
         }
     }
 
-    fn tool_call(&mut self, choice: &str, index: usize, call: &RawValue) -> Option<()> {
-        let members = Members::read(call)?;
-        let function = members.find("function").and_then(Members::read);
+    fn tool_call(&mut self, choice: &str, index: usize, call: &Members<'_>) {
+        let function = call.find("function").and_then(Members::read);
         let arguments = function.as_ref().and_then(|function| function.find("arguments"));
         let arguments = arguments.and_then(raw::content).unwrap_or_default();
         let mut opening = vec![(Cow::Borrowed("index"), Node::json(index.to_string()))];
-        opening.extend(members.0.iter().map(|(name, value)| (name.clone(), Node::open(value))));
+        opening.extend(call.0.iter().map(|(name, value)| (name.clone(), Node::open(value))));
         let mut opening = Node::Object(opening);
-        if let Some(held) = opening.find("function").and_then(|function| function.find("arguments")) {
+        let held = opening.find("function").and_then(|function| function.find("arguments"));
+        if let Some(held) = held.filter(|_| !arguments.is_empty()) {
             *held = Node::json("\"\"");
         }
         self.delta(choice, &format!(r#"{{"tool_calls":[{}]}}"#, opening.to_text()), "null");
@@ -115,7 +114,6 @@ impl Chunks<'_> {
             let delta = format!(r#"{{"tool_calls":[{{"index":{index},"function":{{"arguments":"{part}"}}}}]}}"#);
             self.delta(choice, &delta, "null");
         }
-        Some(())
     }
 
     fn end(&mut self, index: &str, choice: &Members<'_>) {
@@ -165,13 +163,19 @@ fn opening(message: &Members<'_>) -> String {
     let mut opening = Vec::with_capacity(message.0.len());
     for (name, value) in &message.0 {
         let node = match &**name {
-            "tool_calls" => continue,
+            "tool_calls" if tool_calls(message).is_some() => continue,
             name if GROWING.contains(&name) && raw::content(value).is_some() => Node::json("\"\""),
             _ => Node::raw(value),
         };
         opening.push((name.clone(), node));
     }
     Node::Object(opening).to_text()
+}
+
+/// The message's tool calls, where all are what tool calls look like.
+fn tool_calls<'a>(message: &Members<'a>) -> Option<Vec<Members<'a>>> {
+    let calls = message.find("tool_calls").and_then(raw::items)?;
+    calls.into_iter().map(Members::read).collect()
 }
 
 /// Log probabilities without content to carry them, as with a refusal.

@@ -88,10 +88,10 @@ impl Sequence {
             &format!(r#""output_index":{index},"item":{opening}"#),
         );
         match &*kind {
-            "message" => self.parts(&place, &members)?,
+            "message" => self.parts(&place, &members),
             "reasoning" => {
-                self.summary(&place, &members)?;
-                self.parts(&place, &members)?;
+                self.summary(&place, &members);
+                self.parts(&place, &members);
             }
             "function_call" => self.arguments("response.function_call_arguments", "arguments", &place, &members),
             "mcp_call" => self.arguments("response.mcp_call_arguments", "arguments", &place, &members),
@@ -106,10 +106,12 @@ impl Sequence {
         Some(())
     }
 
-    fn parts(&mut self, place: &Place, item: &Members<'_>) -> Option<()> {
+    fn parts(&mut self, place: &Place, item: &Members<'_>) {
         let parts = item.find("content").and_then(raw::items);
         for (index, part) in parts.unwrap_or_default().into_iter().enumerate() {
-            let members = Members::read(part)?;
+            let Some(members) = Members::read(part) else {
+                continue;
+            };
             let place = format!(r#"{},"content_index":{index}"#, place.0);
             let kind = members.text("type").unwrap_or_default();
             let (family, name) = match &*kind {
@@ -145,13 +147,14 @@ impl Sequence {
                 &format!(r#"{place},"part":{}"#, part.get()),
             );
         }
-        Some(())
     }
 
-    fn summary(&mut self, place: &Place, item: &Members<'_>) -> Option<()> {
+    fn summary(&mut self, place: &Place, item: &Members<'_>) {
         let parts = item.find("summary").and_then(raw::items);
         for (index, part) in parts.unwrap_or_default().into_iter().enumerate() {
-            let members = Members::read(part)?;
+            let Some(members) = Members::read(part) else {
+                continue;
+            };
             let place = format!(r#"{},"summary_index":{index}"#, place.0);
             let opening = opening_part(&members, "text").to_text();
             self.send(
@@ -174,7 +177,6 @@ impl Sequence {
                 &format!(r#"{place},"part":{}"#, part.get()),
             );
         }
-        Some(())
     }
 
     fn arguments(&mut self, family: &str, name: &str, place: &Place, item: &Members<'_>) {

@@ -232,6 +232,30 @@ fn what_is_no_answer_becomes_the_error_event() {
 
 proptest! {
     #[test]
+    fn broken_answers_never_panic(
+        pick in any::<prop::sample::Index>(),
+        at in any::<prop::sample::Index>(),
+        noise in "[\\[\\]{}:,\"a-z0-9.\\\\]{0,20}",
+        removed in 0..60_usize,
+        without_thinking in any::<bool>(),
+    ) {
+        let none = echo(&[("metadata", Some("{}")), ("user", None)]);
+        let pairs = pairs();
+        let (endpoint, case) = pick.get(&pairs);
+        let mut stored = load(*endpoint, &format!("{case}.json")).to_vec();
+        let at = at.index(stored.len());
+        let end = (at + removed).min(stored.len());
+        stored.splice(at..end, noise.bytes());
+        let replay = Replay { without_thinking, ..replay(*endpoint, &stored, &none) };
+        let streamed = read_stream(*endpoint, &stream(&replay));
+        // Whatever passes as an answer also replays as one.
+        if let Ok(answer) = read_plain(*endpoint, plain(&replay)) {
+            let streamed = streamed.map(|streamed| (streamed.has_tool_calls, streamed.usage));
+            prop_assert_eq!(streamed, Ok((answer.has_tool_calls, answer.usage)));
+        }
+    }
+
+    #[test]
     fn any_text_and_tool_input_survive_the_stream(
         text in "(\\PC|[\"\\\\\n\r\t\u{0}\u{2028}]|[a-z ]{50}){0,400}",
         key in "\\PC{0,8}",
