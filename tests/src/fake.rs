@@ -5,6 +5,7 @@
 //! It does not think: answers are scripted, or an echo that tells repeats apart.
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -84,7 +85,8 @@ pub(crate) struct Shared {
     received: AtomicUsize,
     calls: Mutex<Vec<(String, usize)>>,
     ids: AtomicU64,
-    release: Notify,
+    release: Arc<Notify>,
+    stalled: AtomicUsize,
 }
 
 impl Default for FakeConfig {
@@ -164,9 +166,14 @@ impl Fake {
         self.shared.script.add(fault);
     }
 
-    /// Lets every stalled answer go on.
+    /// Answers that have stalled so far, released ones included.
+    pub fn stalled(&self) -> usize {
+        self.shared.stalled.load(Ordering::SeqCst)
+    }
+
+    /// Lets every answer go on that has stalled so far.
     pub fn release(&self) {
-        self.shared.release.notify_waiters();
+        self.shared.release_all();
     }
 
     /// Answers calls by a closure over the request's JSON and the number of the call, from 1.
@@ -212,7 +219,8 @@ impl Shared {
             received: AtomicUsize::new(0),
             calls: Mutex::default(),
             ids: AtomicU64::new(1),
-            release: Notify::new(),
+            release: Arc::default(),
+            stalled: AtomicUsize::new(0),
         }
     }
 
@@ -238,10 +246,11 @@ impl Shared {
         format!("{prefix}{mixed:016x}{number:08x}")
     }
 
-    /// Ready when stalled answers are next let go.
-    pub(crate) fn released(self: &Arc<Self>) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
-        let shared = Arc::clone(self);
-        Box::pin(async move { shared.release.notified().await })
+    /// Ready when stalled answers are next let go; a release after this call is never missed.
+    pub(crate) fn stall(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let released = Arc::clone(&self.release).notified_owned();
+        self.stalled.fetch_add(1, Ordering::SeqCst);
+        Box::pin(released)
     }
 
     pub(crate) fn release_all(&self) {

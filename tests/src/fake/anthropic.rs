@@ -38,6 +38,9 @@ impl Refusal {
 
     fn scripted(status: u16, code: Option<&str>, retry_after: Option<u64>) -> Self {
         let (_, message) = usual(status);
+        // A spend cap is the one 429 that does not say when to come back.
+        let capped = code == Some("enforced_spend_limit_reached");
+        let retry_after = retry_after.or_else(|| (status == 429 && !capped).then_some(1));
         Self {
             status,
             message: message.to_owned(),
@@ -160,7 +163,9 @@ async fn begin(caller: &Caller, body: &Bytes) -> Result<Reply, Refusal> {
     let mut charge = call.open(due);
     let streams = request["stream"] == true;
     call.think(streams).await;
-    shared.anthropic.begin(&plan);
+    if !call.breaks_head() {
+        shared.anthropic.begin(&plan);
+    }
     if call.fails_plain() && !streams {
         charge.waive();
         return Err(Refusal::scripted(529, None, None));

@@ -92,6 +92,11 @@ impl Call {
         }
     }
 
+    /// Whether no byte of a response will arrive: such a call costs nothing and writes no cache.
+    pub(crate) const fn breaks_head(&self) -> bool {
+        matches!(self.trouble, Some(Trouble::Reset | Trouble::GarbageHead))
+    }
+
     /// Whether a plain answer is to be an overload instead.
     pub(crate) fn fails_plain(&self) -> bool {
         matches!(self.trouble, Some(Trouble::ErrorEventAfter(_)))
@@ -115,10 +120,11 @@ impl Call {
             nanos: 0,
             end: End::Complete,
         };
+        let line = Some(line).filter(|_| !self.breaks_head());
         Charge {
             shared: Arc::clone(&self.shared),
             tariff,
-            line: Some(line),
+            line,
             produced: 0,
             under_way: None,
         }
@@ -130,7 +136,7 @@ impl Call {
             tokio::time::sleep(self.pace.think).await;
         }
         if !streams && matches!(self.trouble, Some(Trouble::StallAfter(_))) {
-            self.shared.released().await;
+            self.shared.stall().await;
         }
     }
 

@@ -48,7 +48,12 @@ pub(crate) struct Playback {
 
 enum Step {
     Break,
-    Send { bytes: Bytes, produced: u64 },
+    /// A moment in which what was sent reaches the socket: a break would throw it away.
+    Flush,
+    Send {
+        bytes: Bytes,
+        produced: u64,
+    },
     Settle(End),
     Stall,
     Wait(Duration),
@@ -102,7 +107,7 @@ impl Playback {
     /// A plain answer of `output` tokens, whole or broken.
     pub(crate) fn plain(bytes: Bytes, output: u64, end: End, mut charge: Charge, trouble: Option<&Trouble>) -> Self {
         let steps = match trouble {
-            Some(Trouble::CutAfter(0)) => vec![Step::Settle(End::Cut), Step::Break],
+            Some(Trouble::CutAfter(0)) => vec![Step::Settle(End::Cut), Step::Flush, Step::Break],
             Some(Trouble::CutAfter(_)) => {
                 let half = bytes.slice(..bytes.len() / 2);
                 vec![
@@ -111,6 +116,7 @@ impl Playback {
                         bytes: half,
                         produced: output,
                     },
+                    Step::Flush,
                     Step::Break,
                 ]
             }
@@ -123,7 +129,7 @@ impl Playback {
             ],
         };
         charge.under_way = None;
-        charge.produced = 0;
+        charge.produced = output;
         Self {
             steps: steps.into(),
             pause: None,
@@ -146,7 +152,7 @@ impl Playback {
         for (at, piece) in pieces.into_iter().enumerate() {
             match trouble {
                 Some(Trouble::CutAfter(n)) if *n == at => {
-                    steps.extend([Step::Settle(End::Cut), Step::Break]);
+                    steps.extend([Step::Settle(End::Cut), Step::Flush, Step::Break]);
                     break;
                 }
                 Some(Trouble::GarbageAfter(n)) if *n == at => {
@@ -220,8 +226,9 @@ impl Playback {
                 }
                 return Some(Ok(bytes));
             }
+            Step::Flush => self.pause = Some(Box::pin(tokio::task::yield_now())),
             Step::Settle(end) => self.settle(end),
-            Step::Stall => self.pause = self.charge.as_ref().map(|charge| charge.shared.released()),
+            Step::Stall => self.pause = self.charge.as_ref().map(|charge| charge.shared.stall()),
             Step::Wait(wait) => self.pause = Some(Box::pin(tokio::time::sleep(wait))),
         }
         None

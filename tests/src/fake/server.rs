@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
@@ -54,7 +56,10 @@ async fn connect(stream: TcpStream, shared: Arc<Shared>) {
 }
 
 async fn answer(shared: Arc<Shared>, orders: Arc<Orders>, request: Request<Incoming>) -> Reply {
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    if parts.headers.contains_key(header::UPGRADE) {
+        return upgrade(&shared, &mut parts);
+    }
     let is_control = parts.uri.path().starts_with("/fake/");
     if !is_control {
         shared.receive();
@@ -73,6 +78,33 @@ async fn answer(shared: Arc<Shared>, orders: Arc<Orders>, request: Request<Incom
         shared.log.add(received(&parts, body.clone().unwrap_or_default()));
     }
     route(shared, orders, parts, body).await
+}
+
+/// Switches protocols and sends back every byte that comes, until the client is done.
+fn upgrade(shared: &Shared, parts: &mut Parts) -> Reply {
+    shared.receive();
+    if shared.config.log {
+        shared.log.add(received(parts, Bytes::new()));
+    }
+    let Some(upgrading) = parts.extensions.remove::<OnUpgrade>() else {
+        return bare(StatusCode::BAD_REQUEST);
+    };
+    tokio::spawn(async move {
+        let Ok(upgraded) = upgrading.await else { return };
+        let (mut reading, mut writing) = tokio::io::split(TokioIo::new(upgraded));
+        // Ends with the client's end; an error means the same.
+        let _ = tokio::io::copy(&mut reading, &mut writing).await;
+        let _ = writing.shutdown().await;
+    });
+    let mut reply = bare(StatusCode::SWITCHING_PROTOCOLS);
+    let protocol = parts.headers.get(header::UPGRADE).cloned();
+    reply
+        .headers_mut()
+        .insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    reply
+        .headers_mut()
+        .extend(protocol.map(|protocol| (header::UPGRADE, protocol)));
+    reply
 }
 
 fn received(parts: &Parts, body: Bytes) -> Received {

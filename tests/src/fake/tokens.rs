@@ -52,7 +52,7 @@ pub(crate) fn block_chars(block: &Value) -> u64 {
         return text_chars(text);
     }
     let text = |name: &str| block[name].as_str().map_or(0, text_chars);
-    match block["type"].as_str().unwrap_or("message") {
+    match kind_of(block) {
         "text" | "input_text" | "output_text" | "summary_text" => text("text"),
         "refusal" => text("refusal"),
         "thinking" => text("thinking"),
@@ -86,6 +86,12 @@ pub(crate) fn call_json_chars(name: &str, argument: &str, value: &Value) -> u64 
 pub(crate) fn text_chars(text: &str) -> u64 {
     // Counting non-continuation bytes is what `chars().count()` does, and vectorises.
     text.chars().count() as u64
+}
+
+/// A block's type; an input item that has a role and no type is a message.
+fn kind_of(block: &Value) -> &str {
+    let untyped = if block["role"].is_null() { "" } else { "message" };
+    block["type"].as_str().unwrap_or(untyped)
 }
 
 fn prompt_chars(request: &Value) -> u64 {

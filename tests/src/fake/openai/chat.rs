@@ -57,7 +57,9 @@ async fn begin(caller: &Caller, body: &Bytes) -> Result<Reply, Refusal> {
     });
     let streams = request["stream"] == true;
     admitted.call.think(streams).await;
-    shared.openai.begin(&admitted.plan);
+    if !admitted.call.breaks_head() {
+        shared.openai.begin(&admitted.plan);
+    }
     if admitted.call.fails_plain() && !streams {
         charge.waive();
         return Err(refused_plain());
