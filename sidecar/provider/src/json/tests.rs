@@ -136,6 +136,22 @@ fn depth_and_size_are_bounded() {
 }
 
 #[test]
+fn control_characters_are_refused_in_strings_and_between_values() {
+    for byte in 0..=0x7f_u8 {
+        let refuses =
+            |prefix: &[u8], suffix: &[u8]| Document::parse([prefix, &[byte], suffix].concat().into()).is_err();
+        // Long enough that the byte stands among many, as the search sees it.
+        let is_control = byte < 0x20;
+        assert_eq!(
+            refuses(&[b"\"", b"x".repeat(70).as_slice()].concat(), b"yyy\""),
+            is_control || b"\"\\".contains(&byte)
+        );
+        let is_space = b" \t\n\r".contains(&byte);
+        assert_eq!(refuses(b"[1", b",2]"), !(is_space || byte.is_ascii_digit()), "{byte}");
+    }
+}
+
+#[test]
 fn the_offence_is_located() {
     assert_eq!(
         Document::parse(Bytes::from_static(b"{\"a\":}")).unwrap_err(),

@@ -147,7 +147,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_refused_or_read(bytes: Vec<u8>) {
+    fn random_bytes_are_refused(bytes: Vec<u8>) {
         for endpoint in Endpoint::ALL {
             prop_assert!(Request::parse(endpoint, bytes.clone().into()).is_err());
         }
