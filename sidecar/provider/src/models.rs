@@ -105,6 +105,17 @@ pub enum Misfit {
     Thinking,
 }
 
+impl Thinking {
+    /// Whether a request that asks for this `thinking.type`, or this effort, makes the model think.
+    pub fn happens(&self, asked: Option<&str>) -> bool {
+        match asked {
+            Some("disabled" | "none") => self.always,
+            Some(_) => true,
+            None => self.unless_disabled,
+        }
+    }
+}
+
 impl Misfit {
     /// The closed word for headers and labels.
     pub fn word(self) -> &'static str {
@@ -130,21 +141,26 @@ pub fn all() -> &'static [ModelFacts] {
     &TABLE
 }
 
+/// Whether a request that asks for this can make the model think; an unknown model may unless told not to.
+pub(crate) fn may_think(asked: Option<&str>, facts: Option<&ModelFacts>) -> bool {
+    let is_forbidden = matches!(asked, Some("disabled" | "none"));
+    facts.map_or(!is_forbidden, |facts| facts.thinking.happens(asked))
+}
+
 /// Whether the model accepts the request; fails with the first reason why not.
 pub fn fits(needs: &Needs, facts: &ModelFacts) -> Result<(), Misfit> {
     let output = needs.max_output.unwrap_or(0);
     let whole = needs.prompt_tokens.saturating_add(output);
     let thinking = needs.thinking.as_ref();
     let effort = needs.effort.as_ref();
-    let reasons = match effort {
-        Some(effort) => effort != "none",
-        None => facts.thinking.unless_disabled,
-    };
     let samples = match facts.sampling {
         Sampling::Always => true,
-        Sampling::EffortNone => !reasons,
+        Sampling::EffortNone => !facts.thinking.happens(needs.effort.as_deref()),
         Sampling::Never => false,
     };
+    let is_anthropic = facts.provider == Provider::Anthropic;
+    // Anthropic refuses a forced call from a model that is thinking; OpenAI's models reason and call.
+    let forces = facts.forced_tool_choice && !(is_anthropic && facts.thinking.happens(needs.thinking.as_deref()));
     let refusals = [
         (
             needs.prompt_tokens > facts.max_input || whole > facts.context_window,
@@ -159,10 +175,7 @@ pub fn fits(needs: &Needs, facts: &ModelFacts) -> Result<(), Misfit> {
             effort.is_some_and(|effort| !facts.efforts.contains(effort)),
             Misfit::Effort,
         ),
-        (
-            needs.forced_tool_choice && !facts.forced_tool_choice,
-            Misfit::ForcedToolChoice,
-        ),
+        (needs.forced_tool_choice && !forces, Misfit::ForcedToolChoice),
         (needs.sampling && !samples, Misfit::Sampling),
         (needs.prefill && !facts.prefill, Misfit::Prefill),
     ];

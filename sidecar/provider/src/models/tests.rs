@@ -85,3 +85,36 @@ fn sampling_on_reasoning_models_needs_effort_none() {
     assert_eq!(fits(&needs(None), gpt("gpt-6.2-sol")), Err(Misfit::Sampling));
     assert_eq!(fits(&needs(None), gpt("gpt-4.1")), Ok(()));
 }
+
+#[test]
+fn a_call_is_forced_only_where_the_model_does_not_think() {
+    let forced = |model, thinking: Option<&str>| {
+        let thinking = thinking.map(Into::into);
+        fits(
+            &Needs {
+                forced_tool_choice: true,
+                thinking,
+                ..Needs::default()
+            },
+            anthropic(model),
+        )
+    };
+    assert_eq!(forced("claude-haiku-5-5", None), Err(Misfit::ForcedToolChoice));
+    assert_eq!(forced("claude-haiku-5-5", Some("disabled")), Ok(()));
+    assert_eq!(forced("claude-haiku-4-5", None), Ok(()));
+    assert_eq!(
+        forced("claude-haiku-4-5", Some("enabled")),
+        Err(Misfit::ForcedToolChoice)
+    );
+    let gpt = facts(Provider::OpenAi, "gpt-6-sol").unwrap();
+    assert_eq!(
+        fits(
+            &Needs {
+                forced_tool_choice: true,
+                ..Needs::default()
+            },
+            gpt
+        ),
+        Ok(())
+    );
+}

@@ -6,7 +6,7 @@ mod rendered;
 use super::fields::{fields, given, word};
 use super::{Leave, NoKey, Opaque, Turn, View, size};
 use crate::json::{Document, Kind, NodeId, Order};
-use crate::models::{ModelFacts, Needs};
+use crate::models::{self, ModelFacts, Needs};
 use crate::prompt::Prompt;
 
 use blocks::Tool;
@@ -229,11 +229,8 @@ impl View for Messages {
     }
 
     fn may_think(&self, document: &Document, facts: Option<&ModelFacts>) -> bool {
-        match word(document, self.fields.thinking, "type").as_deref() {
-            Some("disabled") => facts.is_some_and(|facts| facts.thinking.always),
-            Some(_) => true,
-            None => facts.is_none_or(|facts| facts.thinking.unless_disabled),
-        }
+        let asked = word(document, self.fields.thinking, "type");
+        models::may_think(asked.as_deref(), facts)
     }
 
     fn no_key(&self, document: &Document, _stored_responses_served: bool) -> Option<NoKey> {

@@ -3,7 +3,6 @@
 use super::NoKey;
 use super::fields::{given, word};
 use crate::json::{Document, Kind, NodeId};
-use crate::models::ModelFacts;
 
 /// The text of a string content, or of its parts of type `kind` joined by line feeds; nothing when there is none.
 pub(super) fn text(document: &Document, content: NodeId, kind: &str) -> Option<String> {
@@ -53,15 +52,6 @@ pub(super) fn differs(document: &Document, fields: &[(Option<NodeId>, f64)]) -> 
     fields
         .iter()
         .any(|(field, default)| given(document, *field).is_some_and(|node| document.number(node) != Some(*default)))
-}
-
-/// Whether a request of this effort can reason; an unknown model may unless told not to.
-pub(super) fn may_think(effort: Option<&str>, facts: Option<&ModelFacts>) -> bool {
-    match effort {
-        Some("none") => facts.is_some_and(|facts| facts.thinking.always),
-        Some(_) => true,
-        None => facts.is_none_or(|facts| facts.thinking.unless_disabled),
-    }
 }
 
 /// Why a content part keeps its request from having a key.

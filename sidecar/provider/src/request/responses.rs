@@ -3,7 +3,7 @@
 use super::fields::{fields, given, is_true, word};
 use super::{Leave, NoKey, Opaque, Turn, View, openai, size};
 use crate::json::{Document, Kind, NodeId, Order};
-use crate::models::{ModelFacts, Needs};
+use crate::models::{self, ModelFacts, Needs};
 use crate::prompt::{Block, Builder, Level, Prompt, Role, Site};
 
 fields! {
@@ -254,7 +254,7 @@ impl View for Responses {
     }
 
     fn may_think(&self, document: &Document, facts: Option<&ModelFacts>) -> bool {
-        openai::may_think(self.effort(document).as_deref(), facts)
+        models::may_think(self.effort(document).as_deref(), facts)
     }
 
     fn no_key(&self, document: &Document, stored_responses_served: bool) -> Option<NoKey> {
