@@ -5,9 +5,10 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 # Slow downloads and builds outlive a clone: keyed by content, so a second run is quick.
-export LLMCACHE_CACHE := $(or $(XDG_CACHE_HOME),$(or $(HOME),/root)/.cache)/llmcache
+export HOME := $(or $(HOME),$(shell echo ~))
+export LLMCACHE_CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/llmcache
 export CARGO_TARGET_DIR ?= $(LLMCACHE_CACHE)/target
-export PATH := $(PATH):$(or $(HOME),/root)/.cargo/bin:/usr/local/sbin:/usr/sbin:/sbin
+export PATH := $(PATH):$(HOME)/.cargo/bin:/usr/local/sbin:/usr/sbin:/sbin
 
 # In CI the committed Cargo.lock is the truth; at a desk cargo may still add to it.
 LOCKED := $(if $(CI),--locked)
