@@ -126,6 +126,7 @@ async fn an_entry_whose_life_is_over_is_not_written() {
     redis.put(key(1), entry(b"v"), 1_000 + 3_600_000);
     redis.flush().await;
     assert!(server.names().await.is_empty());
+    assert_eq!(count(&redis, |s| &s.errors), 0);
 }
 
 #[tokio::test]

@@ -56,6 +56,11 @@ async fn garbage_of_any_size_and_type_is_a_counted_miss_and_is_written_over() {
         let _: String = server.ask(::redis::cmd("SET").arg(&name).arg(value)).await;
         assert_eq!(redis.get(&key(1), patient()).await, None);
     }
+    let sent: ::redis::InfoDict = server.ask(::redis::cmd("INFO").arg("stats")).await;
+    assert!(
+        sent.get::<u64>("total_net_output_bytes").unwrap() < 16 << 20,
+        "the 64 MiB were read whole"
+    );
     let _: i64 = server.ask(::redis::cmd("DEL").arg(&name)).await;
     let _: i64 = server.ask(::redis::cmd("RPUSH").arg(&name).arg("a list")).await;
     assert_eq!(redis.get(&key(1), patient()).await, None);
