@@ -164,6 +164,13 @@ impl<'a> From<Members<'a>> for Node<'a> {
     }
 }
 
+impl<'a> From<&Members<'a>> for Node<'a> {
+    fn from(members: &Members<'a>) -> Self {
+        let members = members.0.iter();
+        Self::Object(members.map(|(name, value)| (name.clone(), Self::raw(value))).collect())
+    }
+}
+
 impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(MembersVisitor)

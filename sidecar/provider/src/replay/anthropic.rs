@@ -77,7 +77,7 @@ fn first_model<'a>(content: &[&'a RawValue]) -> Option<&'a RawValue> {
 fn block(events: &mut Events, index: usize, block: &RawValue) -> Option<()> {
     let members = Members::read(block)?;
     let kind = members.text("type")?;
-    let mut opening = Node::open(block);
+    let mut opening = Node::from(&members);
     let growth = match &*kind {
         "text" => [
             cite(&mut opening, &members),

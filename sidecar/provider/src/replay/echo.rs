@@ -60,7 +60,7 @@ impl EchoFilter {
         });
     }
 
-    /// Appends what is still held when the stream has ended.
+    /// Appends what is still held when the stream has ended; half a frame cannot be rewritten and is left out.
     pub fn finish(self, out: &mut Vec<u8>) {
         let Self {
             endpoint,
@@ -69,7 +69,7 @@ impl EchoFilter {
             is_broken,
         } = self;
         gate.finish(|passage| match passage {
-            Passage::Frame(frame) if !is_broken => pass(endpoint, &echo, frame, out),
+            Passage::Frame(frame) if !is_broken && is_whole(frame) => pass(endpoint, &echo, frame, out),
             Passage::Frame(_) | Passage::Part(_) => {}
         });
     }
@@ -116,6 +116,13 @@ fn echoed_value<'a>(name: &str, own: Option<&'a [u8]>) -> &'a [u8] {
     }
 }
 
+/// True when `text` may hold a member about one call.
+pub(super) fn is_per_call(text: &[u8]) -> bool {
+    PER_CALL
+        .iter()
+        .any(|name| memmem::find(text, name.as_bytes()).is_some())
+}
+
 /// Appends `text` to `out` with the edits made; they must not overlap.
 pub(super) fn apply(mut edits: Vec<Edit>, text: &[u8], out: &mut Vec<u8>) {
     edits.sort_by_key(|(range, _)| range.start);
@@ -151,6 +158,11 @@ fn pass(endpoint: Endpoint, echo: &Echo, frame: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b"data: ");
     apply(edits, &parsed.data, out);
     out.extend_from_slice(b"\n\n");
+}
+
+fn is_whole(frame: &[u8]) -> bool {
+    let data = Frame::parse(frame).data;
+    data.starts_with(b"[DONE]") || serde_json::from_slice::<&RawValue>(&data).is_ok()
 }
 
 fn frame_edits(endpoint: Endpoint, echo: &Echo, data: &[u8]) -> Option<Vec<Edit>> {

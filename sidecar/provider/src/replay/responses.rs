@@ -230,12 +230,7 @@ fn opening_item<'a>(kind: &str, item: &Members<'a>) -> Node<'a> {
         "function_call" | "mcp_call" => &["arguments"],
         "custom_tool_call" => &["input"],
         _ => {
-            return Node::Object(
-                item.0
-                    .iter()
-                    .map(|(name, value)| (name.clone(), Node::raw(value)))
-                    .collect(),
-            );
+            return Node::from(item);
         }
     };
     let mut opening = Vec::with_capacity(item.0.len());

@@ -55,6 +55,18 @@ fn a_follower_sees_its_own_echo_in_a_live_stream() {
 }
 
 #[test]
+fn half_a_frame_at_the_end_shows_nothing_of_another_caller() {
+    let stream = foreign("text.sse");
+    let last = stream.rfind("alice").unwrap();
+    for end in [last + 5, stream.trim_end().len()] {
+        let out = filter(OpenAiResponses, own(), [&stream.as_bytes()[..end]]);
+        assert!(!String::from_utf8_lossy(&out).contains("alice"));
+    }
+    let whole = filter(OpenAiResponses, own(), [stream.trim_end().as_bytes()]);
+    assert!(read_stream(OpenAiResponses, &whole).is_ok());
+}
+
+#[test]
 fn tiers_and_diagnostics_of_another_call_are_replaced() {
     let out = filter(OpenAiChat, own(), [&*load(OpenAiChat, "text.sse")]);
     assert_eq!(
@@ -76,8 +88,8 @@ fn tiers_and_diagnostics_of_another_call_are_replaced() {
 #[test]
 fn without_echo_every_stream_passes_byte_for_byte() {
     for endpoint in ENDPOINTS {
-        for name in names(endpoint, ".sse") {
-            let stream = load(endpoint, &name);
+        for name in names(endpoint, ".sse").iter().filter(|name| *name != "cut.sse") {
+            let stream = load(endpoint, name);
             assert_eq!(filter(endpoint, Echo::default(), stream.chunks(89)), stream, "{name}");
         }
     }
