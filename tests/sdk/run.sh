@@ -43,7 +43,7 @@ serve() {
 }
 
 if [ -z "${FAKE_URL:-}" ]; then
-  serve fake-provider "${FAKE_BIN:-$target/debug/fake-provider}" --listen 127.0.0.1:0
+  serve fake-provider "${FAKE_BIN:-$target/debug/fake-provider}" --listen 127.0.0.1:0 --bind-thinking --gzip
   FAKE_URL=$(grep -o 'http://[0-9.:]*' "$work/fake-provider.out" | head -n 1)
 fi
 if [ -z "${LLMCACHE_URL:-}" ]; then

@@ -40,7 +40,8 @@ pub struct Plan {
     pub requests: usize,
 }
 
-/// Runs every row of this version and lists the rows of later ones as not measured.
+/// Runs every row of this version and lists the rows of later ones as not measured; a section that fails is named in the
+/// report and costs the others nothing.
 pub fn run(plan: &Plan, mut progress: impl FnMut(&str)) -> Result<Report> {
     let shop = Workshop::open(plan.clone())?;
     let upstream = Upstream::start()?;
@@ -58,7 +59,9 @@ pub fn run(plan: &Plan, mut progress: impl FnMut(&str)) -> Result<Report> {
     ];
     for (name, section) in sections {
         progress(name);
-        section(&bench, &mut report)?;
+        if let Err(error) = section(&bench, &mut report) {
+            report.failed(name, &error);
+        }
     }
     later::list(&mut report);
     Ok(report)

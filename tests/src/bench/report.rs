@@ -15,6 +15,7 @@ pub struct Report {
     rounds: usize,
     requests: usize,
     rows: Vec<Row>,
+    failures: Vec<String>,
 }
 
 /// One line of the table.
@@ -63,6 +64,7 @@ impl Report {
             rounds,
             requests,
             rows: Vec::new(),
+            failures: Vec::new(),
         }
     }
 
@@ -103,6 +105,16 @@ impl Report {
         });
     }
 
+    /// Notes a section that could not be measured to its end.
+    pub(super) fn failed(&mut self, section: &str, error: &anyhow::Error) {
+        self.failures.push(format!("{section}: {error:#}"));
+    }
+
+    /// Whether every section was measured; targets may still be missed.
+    pub fn is_complete(&self) -> bool {
+        self.failures.is_empty()
+    }
+
     /// Writes the JSON beside earlier builds, under `bench/` of cargo's target folder.
     pub fn save(&self, target: &Path) -> Result<PathBuf> {
         let folder = target.join("bench");
@@ -139,7 +151,10 @@ impl fmt::Display for Report {
             formatter,
             "medians over {} rounds of {} requests per lane",
             self.rounds, self.requests
-        )
+        )?;
+        self.failures
+            .iter()
+            .try_for_each(|failure| write!(formatter, "\nfailed: {failure}"))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::env;
 use std::io::Write;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Parser;
@@ -31,7 +32,7 @@ struct Args {
     quick: bool,
 }
 
-fn main() -> Result<()> {
+fn main() -> Result<ExitCode> {
     let args = Args::parse();
     let beside = || Ok::<_, std::io::Error>(env::current_exe()?.with_file_name("kubectl-llmcache"));
     let (rounds, requests) = if args.quick {
@@ -57,5 +58,9 @@ fn main() -> Result<()> {
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
     let path = report.save(&target)?;
     writeln!(std::io::stdout(), "{report}\nwritten to {}", path.display())?;
-    Ok(())
+    Ok(if report.is_complete() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
