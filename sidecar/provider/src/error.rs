@@ -124,25 +124,28 @@ impl OwnError {
     }
 }
 
-/// The error event that follows a stream the upstream cut; only between frames (`StreamReader::is_between_frames`).
+/// The error event that ends a stream the upstream cut, wherever it was cut; `message` starts with `llmcache: `.
 ///
-/// Without it SDKs take a cut stream for a short answer. In the middle of a frame, break the connection instead.
+/// Without it SDKs take a cut stream for a short answer. It begins with a blank line, so that half an event before it
+/// cannot swallow it.
 pub fn stream_error(endpoint: Endpoint, message: &str) -> Bytes {
-    let message = format!("llmcache: {message}");
     let openai = json!({"message": message, "type": "server_error", "param": null, "code": CUT});
     let event = match endpoint {
         Endpoint::AnthropicMessages | Endpoint::AnthropicCountTokens => {
             let error = json!({"type": "api_error", "message": message});
-            format!("event: error\ndata: {}\n\n", json!({"type": "error", "error": error}))
+            format!(
+                "\n\nevent: error\ndata: {}\n\n",
+                json!({"type": "error", "error": error})
+            )
         }
-        Endpoint::OpenAiChat => format!("data: {}\n\n", json!({"error": openai})),
+        Endpoint::OpenAiChat => format!("\n\ndata: {}\n\n", json!({"error": openai})),
         // The SDKs raise on `error`; the event's documented members stand beside it.
         Endpoint::OpenAiResponses => {
             let event = json!({
                 "type": "error", "code": CUT, "message": message, "param": null,
                 "sequence_number": 0, "error": openai,
             });
-            format!("event: error\ndata: {event}\n\n")
+            format!("\n\nevent: error\ndata: {event}\n\n")
         }
     };
     Bytes::from(event)

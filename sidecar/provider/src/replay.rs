@@ -65,7 +65,7 @@ pub fn stream(replay: &Replay<'_>) -> Bytes {
         Endpoint::OpenAiResponses => responses::events(&answer),
     };
     events.map_or_else(
-        || stream_error(replay.endpoint, "the stored answer cannot be replayed"),
+        || stream_error(replay.endpoint, "llmcache: the stored answer cannot be replayed"),
         Bytes::from,
     )
 }

@@ -1,6 +1,7 @@
 use super::*;
 use crate::answer::NotAnswer;
 use crate::answer::fixtures::{ENDPOINTS, load, read_stream};
+use crate::sse::Frames;
 
 fn json(bytes: &[u8]) -> Value {
     serde_json::from_slice(bytes).unwrap()
@@ -61,13 +62,22 @@ fn only_a_dead_upstream_invites_a_retry() {
 }
 
 #[test]
-fn a_cut_stream_ends_in_an_error_event_of_its_protocol() {
+fn a_stream_cut_anywhere_ends_in_an_error_event_of_its_protocol() {
+    let message = "llmcache: the upstream \"ended\" the stream early\n";
     for endpoint in ENDPOINTS {
         let stream = load(endpoint, "cut.sse");
-        let whole = stream.windows(2).rposition(|end| end == b"\n\n").unwrap() + 2;
-        let event = stream_error(endpoint, "the upstream \"cut\" the stream\n");
-        let cut = [&stream[..whole], &event].concat();
-        assert_eq!(read_stream(endpoint, &cut), Err(NotAnswer::ErrorEvent), "{endpoint:?}");
+        let event = stream_error(endpoint, message);
+        for end in 0..stream.len() {
+            let cut = [&stream[..end], &event].concat();
+            assert_eq!(
+                read_stream(endpoint, &cut),
+                Err(NotAnswer::ErrorEvent),
+                "{endpoint:?} {end}"
+            );
+            let last = Frames::new(&cut).last().unwrap();
+            let error = &json(&last.data)["error"];
+            assert_eq!(error["message"], message);
+        }
     }
 }
 

@@ -55,7 +55,10 @@ impl EchoFilter {
             Passage::Frame(frame) => pass(*endpoint, echo, frame, out),
             Passage::Part(_) => {
                 *is_broken = true;
-                out.extend_from_slice(&stream_error(*endpoint, "an event of the shared answer is too long"));
+                out.extend_from_slice(&stream_error(
+                    *endpoint,
+                    "llmcache: an event of the shared answer is too long",
+                ));
             }
         });
     }

@@ -103,7 +103,7 @@ fn a_frame_too_long_to_rewrite_ends_in_an_error_event() {
     chunks.extend(std::iter::repeat_n(&*long, 17));
     chunks.extend([b"\"}\n\n" as &[u8], tail.as_bytes()]);
     let out = filter(OpenAiResponses, own(), chunks);
-    assert!(out.starts_with(b"event: error\n") && out.len() < 1000);
+    assert!(out.starts_with(b"\n\nevent: error\n") && out.len() < 1000);
     assert_eq!(
         read_stream(OpenAiResponses, &out),
         Err(crate::answer::NotAnswer::ErrorEvent)
