@@ -102,12 +102,16 @@ impl StreamReader {
         self.splitter.is_between()
     }
 
+    /// The stream has ended: what follows its last blank line counts as a frame, as SDKs read it.
+    pub fn end(&mut self) {
+        if self.held.len() > self.frame_start {
+            self.end_frame(b"");
+        }
+    }
+
     /// Assembles the plain answer; ask for `usage` before, an unfinished stream has one too.
     pub fn finish(mut self) -> Result<Answer, NotAnswer> {
-        if self.held.len() > self.frame_start && !self.is_frame_lost {
-            let frame = Frame::parse(self.held.get(self.frame_start..).unwrap_or_default());
-            self.seen.read(self.endpoint, &frame);
-        }
+        self.end();
         match self.seen.state {
             State::Open => return Err(NotAnswer::Unfinished),
             State::Errored => return Err(NotAnswer::ErrorEvent),

@@ -236,6 +236,11 @@ fn one_endless_frame_is_not_held_beyond_the_bound() {
 fn the_last_frame_counts_without_its_blank_line() {
     for (endpoint, case) in pairs() {
         let stream = load(endpoint, &format!("{case}.sse"));
+        let mut reader = StreamReader::new(endpoint, 0);
+        reader.feed(stream.trim_ascii_end());
+        assert!(!reader.is_finished() && !reader.is_between_frames());
+        reader.end();
+        assert!(reader.is_finished(), "{endpoint:?} {case}");
         let answer = read_stream(endpoint, stream.trim_ascii_end());
         assert_eq!(answer, read_stream(endpoint, &stream), "{endpoint:?} {case}");
         assert!(answer.is_ok());
