@@ -226,24 +226,35 @@ impl Answers {
     }
 }
 
-/// FNV-1a over the strings of a value: equal prompts give equal numbers in every run.
+/// A hash of the strings of a value, eight bytes at a time: equal prompts give equal numbers in every run.
 fn digest(values: &[&Value]) -> u64 {
+    const PRIME: u64 = 0x9e37_79b9_7f4a_7c15;
+    fn mix(state: u64, word: u64) -> u64 {
+        (state ^ word).wrapping_mul(PRIME).rotate_left(29)
+    }
+    fn feed_text(state: u64, text: &str) -> u64 {
+        let mut words = text.as_bytes().chunks_exact(8);
+        let state = words.by_ref().fold(mix(state, text.len() as u64), |state, word| {
+            mix(state, word.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)))
+        });
+        words
+            .remainder()
+            .iter()
+            .fold(state, |state, byte| mix(state, u64::from(*byte)))
+    }
     fn feed(state: u64, value: &Value) -> u64 {
         match value {
-            Value::String(text) => text.bytes().fold(state, |state, byte| {
-                (state ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-            }),
-            Value::Array(items) => items.iter().fold(state.rotate_left(5), feed),
+            Value::String(text) => feed_text(state, text),
+            Value::Array(items) => items.iter().fold(mix(state, 1), feed),
             Value::Object(members) => members
                 .iter()
                 .filter(|(name, _)| *name != "cache_control" && *name != "signature")
-                .fold(state.rotate_left(7), |state, (_, value)| feed(state, value)),
+                .fold(mix(state, 2), |state, (_, value)| feed(state, value)),
             _ => state,
         }
     }
-    values
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325, |state, value| feed(state, value))
+    let state = values.iter().fold(0, |state, value| feed(state, value));
+    mix(state ^ state >> 32, 3)
 }
 
 /// The first 48 characters of the last text of a request.

@@ -163,12 +163,12 @@ async fn begin(caller: &Caller, body: &Bytes) -> Result<Reply, Refusal> {
     let mut charge = call.open(due);
     let streams = request["stream"] == true;
     call.think(streams).await;
-    if !call.breaks_head() {
-        shared.anthropic.begin(&plan);
-    }
     if call.fails_plain() && !streams {
         charge.waive();
         return Err(Refusal::scripted(529, None, None));
+    }
+    if !call.breaks_head() {
+        shared.anthropic.begin(&plan);
     }
     let answer = answer(caller, &call, &request, number);
     if let Some(line) = &mut charge.line {

@@ -57,12 +57,12 @@ async fn begin(caller: &Caller, body: &Bytes) -> Result<Reply, Refusal> {
     });
     let streams = request["stream"] == true;
     admitted.call.think(streams).await;
-    if !admitted.call.breaks_head() {
-        shared.openai.begin(&admitted.plan);
-    }
     if admitted.call.fails_plain() && !streams {
         charge.waive();
         return Err(refused_plain());
+    }
+    if !admitted.call.breaks_head() {
+        shared.openai.begin(&admitted.plan);
     }
     let answers = answers(caller, &admitted, &request, choices);
     if !streams {

@@ -267,3 +267,20 @@ async fn think_time_and_pace_are_kept_per_call() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_call_that_fails_before_its_response_writes_no_cache() {
+    let fake = start().await;
+    let mut request = ask("u");
+    request["system"] = json!([{"type": "text", "text": "s".repeat(4_000), "cache_control": {"type": "ephemeral"}}]);
+    for trouble in [Trouble::Reset, Trouble::ErrorEventAfter(1)] {
+        fake.script(Fault::new(trouble));
+        send(&fake, "POST", "/v1/messages", &ANTHROPIC, request.to_string()).await;
+    }
+    let usage = anthropic(&fake, &request).await.json()["usage"].clone();
+    assert_eq!(
+        (&usage["cache_creation_input_tokens"], &usage["cache_read_input_tokens"]),
+        (&json!(1_000), &json!(0))
+    );
+    assert_eq!(fake.bill().total.requests, 1);
+}

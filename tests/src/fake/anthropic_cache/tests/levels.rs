@@ -80,3 +80,19 @@ fn the_order_of_members_inside_tool_input_is_part_of_the_prefix() {
     assert!(send(&cache, &call(r#"{"a": 1, "b": 2}"#), minutes(0)).read > 0);
     assert_eq!(send(&cache, &call(r#"{"b": 2, "a": 1}"#), minutes(0)).read, 0);
 }
+
+#[test]
+fn the_prompt_of_a_request_counts_as_its_tokens_do() {
+    let mut ask = levels(|_| {});
+    let call = json!({"type": "tool_use", "id": "a", "name": "t", "input": {"k": ["v"]}});
+    let result = json!({"type": "tool_result", "tool_use_id": "a", "content": [{"type": "text", "text": "result"}]});
+    let messages = ask["messages"].as_array_mut().unwrap();
+    messages.push(
+        json!({"role": "assistant", "content": [{"type": "thinking", "thinking": "hm", "signature": "s"}, call]}),
+    );
+    messages.push(json!({"role": "user", "content": [result, {"type": "image", "source": {}}]}));
+    let prompt = read(&ask, "key", "").unwrap();
+    assert_eq!(tokens_of(prompt.chars()), crate::fake::tokens(&ask));
+    let through: Vec<u64> = (0..7).map(|at| prompt.chars_through(at)).collect();
+    assert!(through.is_sorted());
+}
