@@ -186,6 +186,16 @@ impl Book {
         self.0.lock().clone()
     }
 
+    /// The bill without its lines.
+    pub(crate) fn totals(&self) -> Bill {
+        let bill = self.0.lock();
+        Bill {
+            total: bill.total.clone(),
+            models: bill.models.clone(),
+            lines: VecDeque::new(),
+        }
+    }
+
     pub(crate) fn reset(&self) {
         *self.0.lock() = Bill::default();
     }

@@ -81,7 +81,7 @@ impl Scripted {
 }
 
 fn stats(shared: &Shared) -> Value {
-    let bill = shared.book.bill();
+    let bill = shared.book.totals();
     let calls: serde_json::Map<String, Value> = shared
         .accepted()
         .into_iter()

@@ -3,7 +3,6 @@
 use std::collections::{HashMap, VecDeque};
 
 use bytes::Bytes;
-use http::Method;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
@@ -351,11 +350,6 @@ impl Stored {
     pub(crate) fn reset(&self) {
         *self.0.lock() = (HashMap::new(), VecDeque::new());
     }
-}
-
-/// What a method asks of a stored response.
-fn is_delete(method: &Method) -> bool {
-    method == Method::DELETE
 }
 
 #[cfg(test)]

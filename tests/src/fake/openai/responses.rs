@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::Method;
 use serde_json::{Value, json};
 
-use super::{Admitted, Kept, Refusal, admit, dress, error, is_delete, overload, parse, refused_plain, speak};
+use super::{Admitted, Kept, Refusal, admit, dress, error, overload, parse, refused_plain, speak};
 use crate::fake::answer::{Answer, Stop};
 use crate::fake::call::{Caller, Due, Reply, json as json_reply};
 use crate::fake::sse::named;
@@ -31,13 +31,14 @@ pub(crate) fn stored(caller: &Caller, method: &Method, id: &str) -> Reply {
         };
         error(caller, &refusal)
     };
-    match method {
-        method if is_delete(method) && stored.delete(id) => dress(
+    let own = owned(caller, id);
+    match *method {
+        Method::DELETE if stored.delete(&own) => dress(
             json_reply(200, &json!({"id": id, "object": "response", "deleted": true})),
             caller,
         ),
-        &Method::GET => stored
-            .find(id)
+        Method::GET => stored
+            .find(&own)
             .map_or_else(unknown, |kept| dress(json_reply(200, &kept.response), caller)),
         _ => unknown(),
     }
@@ -100,7 +101,7 @@ fn continued(caller: &Caller, asked: &Value) -> Result<Value, Refusal> {
     let Some(id) = asked["previous_response_id"].as_str() else {
         return Ok(asked.clone());
     };
-    let Some(kept) = caller.shared.stored.find(id) else {
+    let Some(kept) = caller.shared.stored.find(&owned(caller, id)) else {
         return Err(Refusal {
             code: Some("previous_response_not_found".to_owned()),
             ..Refusal::bad(
@@ -117,10 +118,15 @@ fn continued(caller: &Caller, asked: &Value) -> Result<Value, Refusal> {
     Ok(request)
 }
 
+/// A response's name in the store: only the key that made it finds it.
+fn owned(caller: &Caller, id: &str) -> String {
+    format!("{} {id}", caller.key)
+}
+
 fn keep(caller: &Caller, request: &Value, whole: &Value) {
-    let id = whole["id"].as_str().unwrap_or_default();
+    let id = owned(caller, whole["id"].as_str().unwrap_or_default());
     caller.shared.stored.keep(
-        id,
+        &id,
         Kept {
             response: whole.clone(),
             input: listed(&request["input"]),

@@ -223,6 +223,8 @@ async fn responses_are_stored_by_default_found_continued_and_deleted() {
     let id = first["id"].as_str().unwrap();
     let path = format!("/v1/responses/{id}");
     assert_eq!(send(&fake, "GET", &path, &BEARER, "").await.unwrap().json(), first);
+    let stranger = [("authorization", "Bearer other")];
+    assert_eq!(send(&fake, "GET", &path, &stranger, "").await.unwrap().status, 404);
     let next = json!({"model": "gpt-5.5", "input": "more", "previous_response_id": id});
     let second = openai(&fake, "/v1/responses", &next).await.json();
     assert_eq!(second["previous_response_id"], id);
