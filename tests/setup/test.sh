@@ -18,9 +18,9 @@ step() {
 }
 
 # The newest SDKs want a newer Node than Debian's.
-sdk_tests() {
+with_node() {
   local node
-  node=$(tests/setup/node-runtime.sh) && PATH="$node:$PATH" tests/sdk/run.sh
+  node=$(tests/setup/node-runtime.sh) && PATH="$node:$PATH" "$@"
 }
 
 step 'format' cargo fmt --all --check
@@ -28,7 +28,8 @@ step 'clippy' cargo clippy $flags --workspace --all-targets -- -D warnings
 # Among these: crates and files in order (tests/tests/tidy.rs), generated files up to date (crds/tests/generated.rs).
 step 'rust tests' cargo test $flags --workspace --no-fail-fast
 step 'example policies' cargo run -q $flags -p llmcache-cli --bin kubectl-llmcache -- lint crds/examples/*.yaml
-step 'SDK tests' sdk_tests
+step 'SDK tests' with_node tests/sdk/run.sh
+step 'README programs' with_node tests/setup/readme.sh
 
 printf '\n=== summary (%d s)\n' "$SECONDS"
 printf '%s\n' "${summary[@]}"

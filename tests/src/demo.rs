@@ -98,7 +98,7 @@ async fn show(options: &Options, provider: &Fake, proxy: &str) -> anyhow::Result
         None => support::play(&mut player).await?,
     }
     let (account, measured) = player.finish().await?;
-    print(&table::render(&account, &provider.bill(), &measured))?;
+    print(&table::render(&account, &provider.bill(), &mirror.bill(), &measured))?;
     if let Some(traces) = &traces {
         print(&table::agent_lines(&traces.facts(), &provider.bill(), &mirror.bill()))?;
     }

@@ -1,6 +1,8 @@
 //! `make run`: plays traffic through the real binary and shows what it saves.
 
+use std::io::Write;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::Parser;
 use llmcache_tests::demo::{self, Options};
@@ -24,18 +26,24 @@ struct Arguments {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
     let Arguments {
         once,
         data,
         binary,
         policies,
     } = Arguments::parse();
-    demo::run(Options {
+    let Err(error) = demo::run(Options {
         once,
         data,
         binary,
         policies,
     })
     .await
+    else {
+        return ExitCode::SUCCESS;
+    };
+    // Nobody is left to tell when stderr is closed.
+    let _ = writeln!(std::io::stderr(), "error: {error:#}");
+    ExitCode::FAILURE
 }

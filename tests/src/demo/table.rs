@@ -12,8 +12,8 @@ use super::agent::{Facts, MODEL};
 use super::play::Measured;
 use crate::fake::Bill;
 
-/// The ledger beside the provider's bill, and the latency that the player measured.
-pub(crate) fn render(account: &Account, bill: &Bill, measured: &Measured) -> String {
+/// The ledger beside the bills of the provider and of the one that heard the client directly, and the latency that the player measured.
+pub(crate) fn render(account: &Account, with: &Bill, without: &Bill, measured: &Measured) -> String {
     let mut table = Table::new();
     table.load_style(UTF8_BORDERS_ONLY).set_header(["", "llmcache", ""]);
     requests(&mut table, account);
@@ -21,9 +21,9 @@ pub(crate) fn render(account: &Account, bill: &Bill, measured: &Measured) -> Str
         row(&mut table, &format!("tokens {kind}"), &grouped(*count), "");
     }
     for (model, count) in &account.models {
-        row(&mut table, &format!("calls to {model}"), &count.to_string(), "");
+        row(&mut table, &format!("answers by {model}"), &count.to_string(), "");
     }
-    dollars(&mut table, account, bill);
+    dollars(&mut table, account, with, without);
     latency(&mut table, measured);
     if let Some(column) = table.column_mut(1) {
         column.set_cell_alignment(CellAlignment::Right);
@@ -87,21 +87,20 @@ fn requests(table: &mut Table, account: &Account) {
     }
 }
 
-fn dollars(table: &mut Table, account: &Account, bill: &Bill) {
+fn dollars(table: &mut Table, account: &Account, with: &Bill, without: &Bill) {
     let usd = &account.usd;
-    let billed = Dollars(bill.total.nanos.into());
-    let verdict = if billed == usd.actual {
-        "equals the provider's bill".to_owned()
-    } else {
-        format!("the provider's bill says {billed}")
-    };
     row(
         table,
         "dollars without",
         &usd.counterfactual.to_string(),
-        "the client's own calls, at list price",
+        &beside(usd.counterfactual, without, "the bill of the same calls made directly"),
     );
-    row(table, "dollars with", &usd.actual.to_string(), &verdict);
+    row(
+        table,
+        "dollars with",
+        &usd.actual.to_string(),
+        &beside(usd.actual, with, "the provider's bill"),
+    );
     for (layer, saved) in &usd.saved {
         row(
             table,
@@ -122,7 +121,7 @@ fn dollars(table: &mut Table, account: &Account, bill: &Bill) {
         table,
         "net saving",
         &usd.net.to_string(),
-        &format!("{:+.1} % of the cost", change(usd.actual, usd.counterfactual)),
+        &format!("cost {:+.1} %", change(usd.actual, usd.counterfactual)),
     );
 }
 
@@ -141,6 +140,16 @@ fn latency(table: &mut Table, measured: &Measured) {
             &format!("{} / {}", micros(p50), micros(p99)),
             "measured by the player",
         );
+    }
+}
+
+/// How a bill that a provider kept by itself compares with the ledger.
+fn beside(ledger: Dollars, bill: &Bill, whose: &str) -> String {
+    let billed = Dollars(bill.total.nanos.into());
+    if billed == ledger {
+        format!("equals {whose}")
+    } else {
+        format!("{whose} says {billed}")
     }
 }
 
