@@ -1,7 +1,5 @@
 //! The admin port: `/livez` (the process serves), `/readyz` (with what is degraded), `/metrics`.
 
-use std::sync::Arc;
-
 use http::{Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 
@@ -9,14 +7,14 @@ use crate::body::{Body, full};
 use crate::pipeline::Pipeline;
 
 /// Answers one admin request.
-pub(crate) async fn handle(pipeline: Arc<Pipeline>, request: Request<Incoming>) -> Response<Body> {
+pub(crate) fn handle(pipeline: &Pipeline, request: &Request<Incoming>) -> Response<Body> {
     if request.method() != Method::GET {
         return text(StatusCode::METHOD_NOT_ALLOWED, "GET only\n".into());
     }
     match request.uri().path() {
         "/livez" => text(StatusCode::OK, "ok\n".into()),
-        "/readyz" => text(StatusCode::OK, readiness(&pipeline)),
-        "/metrics" => metrics(&pipeline),
+        "/readyz" => text(StatusCode::OK, readiness(pipeline)),
+        "/metrics" => metrics(pipeline),
         _ => text(StatusCode::NOT_FOUND, "try /livez, /readyz or /metrics\n".into()),
     }
 }

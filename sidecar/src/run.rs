@@ -81,7 +81,7 @@ async fn serve(config: Config) -> Result<(), Error> {
     // The admin port outlives the drain: whoever waits for it wants to see it.
     let admin = tokio::spawn(server::serve(
         admin_port,
-        move |request| admin::handle(pipeline.clone(), request),
+        move |request| std::future::ready(admin::handle(&pipeline, &request)),
         stopped,
         grace,
     ));

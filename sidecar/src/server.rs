@@ -19,7 +19,7 @@ use crate::body::Body;
 const MAX_CONNECTIONS: usize = 1024;
 /// Time to send a request's head. Idle keep-alive connections are cut after it too, so it exceeds any client's own
 /// idle time (httpx 5 s, undici 4 s, Go 90 s).
-const HEAD_TIMEOUT: Duration = Duration::from_secs(120);
+const HEAD_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// Serves HTTP/1.1 until `stop` turns true, then lets open requests finish for at most `grace`.
 pub(crate) async fn serve<S, F>(listener: TcpListener, service: S, mut stop: watch::Receiver<bool>, grace: Duration)

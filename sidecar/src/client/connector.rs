@@ -20,7 +20,7 @@ use crate::body::BoxError;
 /// SDKs allow 5 s for a connection; ours must fail first, so that they hear why.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
 /// As SDKs set it: finds dead peers behind silent middle boxes.
-const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
+const TCP_KEEPALIVE: Duration = Duration::from_mins(1);
 
 /// How many requests a connection has carried.
 #[derive(Clone, Default)]

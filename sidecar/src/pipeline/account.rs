@@ -164,16 +164,16 @@ impl Record {
     fn close(mut self, settlement: Settlement, hit: Option<Outcome>, stored: Result<(), &'static str>) {
         let Some(open) = self.open.take() else { return };
         let Exchange { call, route, .. } = &*self.exchange;
-        let outcome = hit.unwrap_or(if self.progress.bypass.is_some() {
-            Outcome::Bypass
-        } else {
-            Outcome::Miss
-        });
+        let outcome = match (hit, self.progress.bypass) {
+            (Some(outcome), _) => outcome,
+            (None, Some(_)) => Outcome::Bypass,
+            (None, None) => Outcome::Miss,
+        };
         let line = Line {
             id: String::new(),
             outcome,
             layer: (outcome == Outcome::Hit).then_some(Layer::ResultCache),
-            reason: self.progress.bypass.or(stored.err()),
+            reason: self.progress.bypass.or_else(|| stored.err()),
             requested_model: call.request.model().to_owned(),
             model: self.progress.model.take().unwrap_or_else(|| route.model.clone()),
             settlement,

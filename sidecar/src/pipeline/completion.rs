@@ -8,7 +8,7 @@ use http::{HeaderMap, Response, header, response::Parts};
 use hyper::body::Incoming;
 use llmcache_policy::names;
 use llmcache_provider::Endpoint;
-use llmcache_provider::answer::read_plain;
+use llmcache_provider::answer::{NotAnswer, read_plain};
 use llmcache_provider::error::OwnError;
 use llmcache_provider::models;
 use llmcache_provider::usage::{Billing, Usage};
@@ -118,7 +118,7 @@ fn plain(
         return annotated(exchange, response, &turn, &served.model, None);
     }
     let read = guard("store", || {
-        read_plain(exchange.call.endpoint, bytes).map_err(|error| error.word())
+        read_plain(exchange.call.endpoint, bytes).map_err(NotAnswer::word)
     });
     let answer = match read.unwrap_or(Err("internal")) {
         Ok(answer) => answer,
@@ -137,14 +137,11 @@ fn plain(
     let (stored, kept) =
         guard("store", || store::admit(pipeline, exchange, &turn, ended)).unwrap_or((None, Err("internal")));
     let saved = record.answered(&usage, &billing, kept);
-    let status = turn.bypass.map_or(
-        if kept.is_ok() {
-            CacheStatus::Stored
-        } else {
-            CacheStatus::Miss
-        },
-        CacheStatus::Bypass,
-    );
+    let status = match (turn.bypass, kept) {
+        (Some(reason), _) => CacheStatus::Bypass(reason),
+        (None, Ok(())) => CacheStatus::Stored,
+        (None, Err(_)) => CacheStatus::Miss,
+    };
     if let Some(leader) = turn.leader {
         leader.finish(stored.map(Arc::new));
     }

@@ -47,8 +47,8 @@ impl Seen {
     /// Empty.
     pub(crate) fn new(key: NamespaceKey, ttl: MarkTtl) -> Self {
         let life = match ttl {
-            MarkTtl::Auto | MarkTtl::FiveMinutes => Duration::from_secs(300),
-            MarkTtl::OneHour => Duration::from_secs(3_600),
+            MarkTtl::Auto | MarkTtl::FiveMinutes => Duration::from_mins(5),
+            MarkTtl::OneHour => Duration::from_hours(1),
         };
         Self {
             key,

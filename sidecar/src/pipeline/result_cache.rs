@@ -88,7 +88,7 @@ pub(crate) async fn lookup(pipeline: &Arc<Pipeline>, exchange: &Arc<Exchange>, r
         Err(reason) => return Lookup::Upstream(Turn::bypass(reason), record),
     };
     if pipeline.snapshot.result_cache.mode == Mode::Observe {
-        return observe(pipeline, exchange, plan, record);
+        return observe(pipeline, exchange, &plan, record);
     }
     if plan.is_refresh {
         return Lookup::Upstream(Turn::miss(plan, None), record);
@@ -138,7 +138,7 @@ async fn fly(pipeline: &Arc<Pipeline>, exchange: &Arc<Exchange>, plan: Plan, mut
 }
 
 /// Counts what would have been a hit; keeps no body, shares no flight.
-fn observe(pipeline: &Pipeline, exchange: &Exchange, plan: Plan, record: Record) -> Lookup {
+fn observe(pipeline: &Pipeline, exchange: &Exchange, plan: &Plan, record: Record) -> Lookup {
     let life = Duration::from_millis(plan.class(&pipeline.snapshot).ttl_ms);
     let would_hit = pipeline.observed.is_repeat(plan.key, exchange.started_ms, life);
     Lookup::Upstream(

@@ -207,7 +207,7 @@ fn first_rule<'a>(routing: &'a Routing, call: &Call) -> Option<(&'a str, &'stati
         .iter()
         .find(|rule| rule.holds(&facts))
         .map(|rule| (rule.tier.as_str(), "rule"));
-    rule.or(routing.default_tier.as_deref().map(|tier| (tier, "default")))
+    rule.or_else(|| routing.default_tier.as_deref().map(|tier| (tier, "default")))
 }
 
 /// Why `model` may not stand in for `asked`: a closed word, or none when it may.

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::{Body as HttpBody, Frame, Incoming};
-use llmcache_provider::answer::StreamReader;
+use llmcache_provider::answer::{NotAnswer, StreamReader};
 use llmcache_provider::error::stream_error;
 use llmcache_provider::usage::UsageFilter;
 
@@ -118,11 +118,8 @@ impl HttpBody for Live {
             let Some(upstream) = &mut self.upstream else {
                 return Poll::Ready(None);
             };
-            let frame = match ready!(Pin::new(upstream).poll_frame(context)) {
-                Some(Ok(frame)) => frame,
-                Some(Err(_)) | None => {
-                    return Poll::Ready(self.end().map(|event| Ok(Frame::data(event))));
-                }
+            let Some(Ok(frame)) = ready!(Pin::new(upstream).poll_frame(context)) else {
+                return Poll::Ready(self.end().map(|event| Ok(Frame::data(event))));
             };
             let Ok(chunk) = frame.into_data() else { continue };
             let passed = self.observe(chunk);
@@ -161,7 +158,7 @@ impl Live {
             let leader = self.tail.as_ref().and_then(|tail| tail.turn.leader.as_ref());
             let frame = tokio::select! {
                 frame = upstream.frame() => frame,
-                () = async { match leader { Some(leader) => leader.unfollowed().await, None => {} } } => {
+                () = async { if let Some(leader) = leader { leader.unfollowed().await } } => {
                     return self.cancel();
                 }
             };
@@ -203,7 +200,7 @@ impl Tail {
         } = *self;
         let reported = reader.usage();
         record.progress.output_bytes = reader.output_bytes();
-        let answer = guard("store", || reader.finish().map_err(|error| error.word())).unwrap_or(Err("internal"));
+        let answer = guard("store", || reader.finish().map_err(NotAnswer::word)).unwrap_or(Err("internal"));
         let (stored, kept) = match answer {
             Err(reason) => (None, Err(reason)),
             Ok(answer) => {

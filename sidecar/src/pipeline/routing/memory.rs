@@ -12,10 +12,10 @@ use crate::pipeline::parse::Call;
 use crate::pipeline::scope::Scope;
 
 /// A conversation idle for a day starts anew.
-const CONVERSATION_IDLE: Duration = Duration::from_secs(24 * 3600);
+const CONVERSATION_IDLE: Duration = Duration::from_hours(24);
 const MAX_CONVERSATIONS: u64 = 65_536;
 /// Time after which a refused model is tried again.
-const AVOID: Duration = Duration::from_secs(600);
+const AVOID: Duration = Duration::from_mins(10);
 const MAX_AVOIDED: u64 = 4_096;
 
 /// Bounded, in-process memory of choices.
