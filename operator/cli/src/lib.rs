@@ -1,1 +1,0 @@
-//! kubectl llmcache: what people type, and local.
