@@ -23,6 +23,7 @@ use super::upstream::{Sent, Source, forward, strip_response};
 use super::{Exchange, Pipeline, guard};
 use crate::body::{self, Body, Left};
 
+mod filter;
 mod live;
 
 /// A response whose body is where it has to be before the app gets a head.
@@ -43,6 +44,7 @@ pub(crate) enum Collected {
 pub(crate) struct Served {
     model: String,
     detour: Option<&'static str>,
+    echoes_ours: bool,
 }
 
 /// Collects what must be collected.
@@ -55,8 +57,13 @@ pub(crate) async fn collect(pipeline: &Pipeline, sent: Sent) -> Collected {
         body,
         model,
         detour,
+        echoes_ours,
     } = sent;
-    let served = Served { model, detour };
+    let served = Served {
+        model,
+        detour,
+        echoes_ours,
+    };
     let incoming = match body {
         Source::Read(bytes) => return Collected::Plain(head, bytes, served),
         Source::Live(incoming) => incoming,
@@ -112,6 +119,7 @@ fn plain(
     record: Record,
 ) -> Response<Body> {
     strip_response(&mut head.headers);
+    head.headers.remove(header::CONTENT_LENGTH);
     let mut response = Response::from_parts(head, body::full(bytes.clone()));
     if exchange.call.endpoint == Endpoint::AnthropicCountTokens {
         record.answered(&Usage::default(), &Billing::default(), Err("count_tokens"));
@@ -127,8 +135,15 @@ fn plain(
             return annotated(exchange, response, &turn, &served.model, Some(reason));
         }
     };
+    let Served {
+        model,
+        detour,
+        echoes_ours,
+    } = served;
+    if echoes_ours {
+        *response.body_mut() = reply::with_own_echo(exchange, &answer.body);
+    }
     let (usage, billing) = (answer.usage, answer.billing.clone());
-    let Served { model, detour } = served;
     let ended = Ended {
         answer,
         model: model.clone(),

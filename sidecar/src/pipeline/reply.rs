@@ -77,6 +77,17 @@ pub(crate) fn replay(exchange: &Exchange, stored: &Stored, share: Share) -> Resp
     response
 }
 
+/// A plain answer in which the caller sees its own fields, not those that we added to its request.
+pub(crate) fn with_own_echo(exchange: &Exchange, answer: &[u8]) -> Body {
+    full(replay::plain(&replay::Replay {
+        endpoint: exchange.call.endpoint,
+        answer,
+        echo: &exchange.echo,
+        include_usage: false,
+        without_thinking: false,
+    }))
+}
+
 /// One of our own errors, in the provider's shape.
 pub(crate) fn own_error(exchange: &Exchange, record: Record, error: &OwnError) -> Response<Body> {
     record.failed(error.word());

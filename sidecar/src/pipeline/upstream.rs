@@ -10,6 +10,7 @@ use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use jiff::Timestamp;
 use llmcache_policy::names;
+use llmcache_provider::Endpoint;
 use llmcache_provider::error::{OwnError, read_error};
 use llmcache_provider::splice::{self, Splice};
 use tokio::time::Instant;
@@ -36,6 +37,8 @@ pub(crate) struct Sent {
     pub model: String,
     /// A rescue or a fallback: followers may have it, the store may not. The word says which.
     pub detour: Option<&'static str>,
+    /// Whether the answer repeats a field that we added to the request.
+    pub echoes_ours: bool,
 }
 
 /// Where the body comes from.
@@ -184,6 +187,7 @@ async fn attempt(
         body: Source::Live(body),
         model: route.model.clone(),
         detour: None,
+        echoes_ours: exchange.call.endpoint == Endpoint::OpenAiResponses && !marked.splices.is_empty(),
     })
 }
 

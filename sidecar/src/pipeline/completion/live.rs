@@ -10,9 +10,9 @@ use http_body_util::BodyExt;
 use hyper::body::{Body as HttpBody, Frame, Incoming};
 use llmcache_provider::answer::{NotAnswer, StreamReader};
 use llmcache_provider::error::stream_error;
-use llmcache_provider::usage::UsageFilter;
 
 use super::Served;
+use super::filter::Filter;
 use crate::body::{Body, BoxError};
 use crate::pipeline::account::Record;
 use crate::pipeline::result_cache::Turn;
@@ -33,8 +33,7 @@ pub(super) fn body(
     } else {
         0
     };
-    let request = &exchange.call.request;
-    let filter = (exchange.is_native(pipeline) && request.include_usage().is_some()).then(UsageFilter::new);
+    let filter = Filter::new(pipeline, exchange, served.echoes_ours);
     let tail = Tail {
         pipeline: pipeline.clone(),
         exchange: exchange.clone(),
@@ -55,7 +54,7 @@ pub(super) fn body(
 struct Live {
     /// None once it has ended.
     upstream: Option<Incoming>,
-    filter: Option<UsageFilter>,
+    filter: Filter,
     /// None once the answer is settled; what follows its last event is passed on all the same.
     tail: Option<Box<Tail>>,
 }
@@ -77,14 +76,7 @@ impl Live {
             tail.reader.feed(&chunk);
             tail.reader.is_finished() && tail.reader.is_between_frames()
         });
-        let passed = match &mut self.filter {
-            None => chunk,
-            Some(filter) => {
-                let mut out = Vec::with_capacity(chunk.len());
-                filter.feed(&chunk, &mut out);
-                out.into()
-            }
-        };
+        let passed = self.filter.feed(chunk);
         if let Some(tail) = &self.tail {
             tail.share(&passed);
         }
@@ -94,18 +86,25 @@ impl Live {
         passed
     }
 
-    /// The stream ended; gives the error event where its last event is missing.
-    fn end(&mut self) -> Option<Bytes> {
+    /// The stream ended; gives what is left of it, and the error event where its last event is missing.
+    fn end(&mut self) -> Bytes {
         self.upstream = None;
-        let tail = self.tail.take()?;
+        let rest = std::mem::replace(&mut self.filter, Filter::Nothing).finish();
+        let Some(mut tail) = self.tail.take() else { return rest };
+        tail.share(&rest);
+        tail.reader.end();
         if tail.reader.is_finished() {
             tail.settle();
-            return None;
+            return rest;
         }
         let has_said_so = tail.reader.is_error();
         let endpoint = tail.exchange.call.endpoint;
         tail.cut(if has_said_so { "error_event" } else { "upstream_cut" });
-        (!has_said_so).then(|| stream_error(endpoint, "llmcache: the upstream ended the stream early"))
+        if has_said_so {
+            return rest;
+        }
+        let error = stream_error(endpoint, "llmcache: the upstream ended the stream early");
+        [rest, error].concat().into()
     }
 }
 
@@ -119,7 +118,8 @@ impl HttpBody for Live {
                 return Poll::Ready(None);
             };
             let Some(Ok(frame)) = ready!(Pin::new(upstream).poll_frame(context)) else {
-                return Poll::Ready(self.end().map(|event| Ok(Frame::data(event))));
+                let last = self.end();
+                return Poll::Ready((!last.is_empty()).then(|| Ok(Frame::data(last))));
             };
             let Ok(chunk) = frame.into_data() else { continue };
             let passed = self.observe(chunk);
@@ -139,7 +139,7 @@ impl Drop for Live {
         let is_followed = tail.turn.leader.as_ref().is_some_and(|leader| leader.followers() > 0);
         let rest = Self {
             upstream: Some(upstream),
-            filter: self.filter.take(),
+            filter: std::mem::replace(&mut self.filter, Filter::Nothing),
             tail: Some(tail),
         };
         if is_followed && let Ok(runtime) = tokio::runtime::Handle::try_current() {
