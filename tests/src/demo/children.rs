@@ -65,6 +65,8 @@ impl Sidecar {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log)
+            // Ctrl-C in a terminal goes to a whole group: the sidecar is ended by us, once, after the last word.
+            .process_group(0)
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("cannot start {}", launch.binary.display()))?;
