@@ -75,6 +75,8 @@ const MESSAGES = {
 const CHAT = {
   make: gpt,
   ask: { model: GPT },
+  // Without this a stream tells no usage and is less than the plain answer.
+  streamed: { stream_options: { include_usage: true } },
   cases: {
     text: () => [{ messages: user(fresh('Hello')) }, answer(LONG)],
     system: () => [
@@ -156,7 +158,7 @@ const RESPONSES = {
   },
 };
 
-for (const [name, { make, ask, cases, ways }] of Object.entries({ MESSAGES, CHAT, RESPONSES })) {
+for (const [name, { make, ask, streamed = {}, cases, ways }] of Object.entries({ MESSAGES, CHAT, RESPONSES })) {
   describe(name.toLowerCase(), () => {
     for (const [kind, build] of Object.entries(cases)) {
       for (const [way, call] of Object.entries(ways)) {
@@ -171,7 +173,10 @@ for (const [name, { make, ask, cases, ways }] of Object.entries({ MESSAGES, CHAT
           await fake.reset();
           await fake.answer(...said);
           const told = [];
-          for (const way of order) told.push(spoken(plain(await ways[way](make(PROXY), { ...ask, ...more }))));
+          for (const way of order) {
+            const whole = { ...ask, ...more, ...(way === 'helper' ? streamed : {}) };
+            told.push(spoken(plain(await ways[way](make(PROXY), whole))));
+          }
           assert.equal(await fake.calls(), 1);
           assert.deepEqual(told[1], told[0]);
         }

@@ -1,5 +1,7 @@
 import pytest
 
+pytest.register_assert_rewrite("kit")
+
 from kit import Fake
 
 

@@ -80,7 +80,8 @@ def helper(client, ask):
 
 def helper_events(client, ask):
     with client.messages.stream(**ask) as stream:
-        return merged([dump(event) for event in stream])
+        # Each delta comes twice, as it is and as the helper's own event; the first is what `raw` looks at.
+        return merged([dump(event) for event in stream if event.type != "content_block_delta"])
 
 
 def raw(client, ask):
