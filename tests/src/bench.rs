@@ -6,6 +6,7 @@
 
 mod answers;
 mod client;
+mod frozen;
 mod hits;
 mod lanes;
 mod later;
@@ -49,13 +50,14 @@ pub fn run(plan: &Plan, mut progress: impl FnMut(&str)) -> Result<Report> {
     let bench = Bench { shop, upstream, nginx };
 
     let mut report = Report::new(plan.rounds, plan.requests);
-    let sections: [(&str, Section); 6] = [
+    let sections: [(&str, Section); 7] = [
         ("memory at rest", memory::measure),
         ("pass-through", pass_through::measure),
         ("exact hits", hits::measure),
         ("large bodies with marks", marks::measure),
         ("streams", streams::measure),
         ("identical calls at once", hits::measure_single_flight),
+        ("a frozen Redis", frozen::measure),
     ];
     for (name, section) in sections {
         progress(name);

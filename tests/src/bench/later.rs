@@ -8,7 +8,7 @@ pub(super) fn list(report: &mut Report) {
         ("semantic lookup, 4 concurrent at 500m CPU", "reported"),
         ("idle memory with embedder", "≤ 100 MiB"),
         ("20 identical calls at once across two pods, plain", "1"),
-        ("frozen Redis or Qdrant adds", "≤ 25 ms, then ≤ 1 ms"),
+        ("frozen Qdrant adds", "≤ 25 ms, then ≤ 1 ms"),
         (
             "agent conversations, prompt-cache cost",
             "≤ 0.3 points worse than rolling",

@@ -36,7 +36,7 @@ pub(super) struct Nginx {
 
 /// A Redis server that keeps nothing on disk.
 pub(super) struct Redis {
-    _process: Process,
+    process: Process,
     pub(super) address: SocketAddr,
 }
 
@@ -175,10 +175,16 @@ impl Redis {
             .stdout(Stdio::null());
         let mut process = Process::start("redis-server", &mut command)?;
         process.await_port(address)?;
-        Ok(Self {
-            _process: process,
-            address,
-        })
+        Ok(Self { process, address })
+    }
+
+    /// Stops it without a word, as a paused machine would.
+    pub(super) fn freeze(&self) -> Result<()> {
+        let status = Command::new("kill")
+            .args(["-STOP", &self.process.child.id().to_string()])
+            .status()?;
+        ensure!(status.success(), "redis-server could not be stopped");
+        Ok(())
     }
 }
 
