@@ -7,34 +7,41 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
+use kit::{command, file, run, stderr, stdout};
+
 const GOOD: &str = "apiVersion: llmcache.dev/v1alpha1\nkind: LLMCachePolicy\n\
     metadata: {name: bot, namespace: shop}\nspec: {resultCache: {}}\n";
 const BAD: &str = "apiVersion: llmcache.dev/v1alpha1\nkind: LLMCachePolicy\n\
     metadata: {name: bot, namespace: shop}\nspec: {mode: Enfroce, resultCache: {maxAge: forever}}\n";
 
-/// Runs the binary with an environment of its own: nothing of the developer's settings reaches it.
-fn command(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-llmcache"));
-    command.args(args).env_clear().stdin(Stdio::null());
-    command
-}
+#[cfg(test)]
+mod kit {
+    use super::*;
 
-fn run(args: &[&str]) -> Output {
-    command(args).output().unwrap()
-}
+    /// The binary with an environment of its own: nothing of the developer's settings reaches it.
+    pub(super) fn command(args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-llmcache"));
+        command.args(args).env_clear().stdin(Stdio::null());
+        command
+    }
 
-fn stdout(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
+    pub(super) fn run(args: &[&str]) -> Output {
+        command(args).output().unwrap()
+    }
 
-fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
-}
+    pub(super) fn stdout(output: &Output) -> String {
+        String::from_utf8(output.stdout.clone()).unwrap()
+    }
 
-fn file(folder: &Path, name: &str, text: &str) -> String {
-    let path = folder.join(name);
-    fs::write(&path, text).unwrap();
-    path.to_str().unwrap().to_owned()
+    pub(super) fn stderr(output: &Output) -> String {
+        String::from_utf8(output.stderr.clone()).unwrap()
+    }
+
+    pub(super) fn file(folder: &Path, name: &str, text: &str) -> String {
+        let path = folder.join(name);
+        fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
 }
 
 #[test]

@@ -22,9 +22,17 @@ fn likeness(one: &[[u8; 2]], other: &[[u8; 2]]) -> usize {
     2_000 * common.count() / (one.len() + other.len()).max(1)
 }
 
+/// Letter pairs, whatever the case and whatever separates a name's parts.
 fn pairs(name: &str) -> Vec<[u8; 2]> {
-    let lower: Vec<u8> = name.bytes().take(128).map(|byte| byte.to_ascii_lowercase()).collect();
-    lower.windows(2).map(|pair| [pair[0], pair[1]]).collect()
+    let plain = |byte: u8| {
+        if byte.is_ascii_punctuation() {
+            b'-'
+        } else {
+            byte.to_ascii_lowercase()
+        }
+    };
+    let plain: Vec<u8> = name.bytes().take(128).map(plain).collect();
+    plain.windows(2).map(|pair| [pair[0], pair[1]]).collect()
 }
 
 #[cfg(test)]
@@ -33,7 +41,13 @@ mod tests {
 
     #[test]
     fn slips_and_halves_of_names_find_the_name() {
-        let names = ["claude-sonnet-5-5", "claude-opus-5-5", "gpt-6.2-sol", "o3"];
+        let names = [
+            "claude-sonnet-5",
+            "claude-sonnet-5-5",
+            "claude-opus-5-5",
+            "gpt-6.2-sol",
+            "o3",
+        ];
         assert_eq!(nearest("claude-sonet-5.5", &names)[0], "claude-sonnet-5-5");
         assert_eq!(nearest("Opus-5-5", &names)[0], "claude-opus-5-5");
         assert_eq!(nearest("gpt-6.2", &names), ["gpt-6.2-sol"]);
