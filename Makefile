@@ -37,8 +37,8 @@ lint: ## Check format, clippy and the example policies
 
 bench: ## Measure against direct calls and nginx, beside the targets (ARGS go to the bench)
 	@tests/setup/packages.sh rust redis nginx
-	@cargo build --release $(LOCKED) -p llmcache-cli --bin kubectl-llmcache
-	@exec cargo run --release $(LOCKED) -p llmcache-tests --bin bench -- $(ARGS)
+	@cargo build --release $(LOCKED) -p llmcache-cli -p llmcache-tests --bin kubectl-llmcache --bin bench
+	@exec "$$CARGO_TARGET_DIR/release/bench" $(ARGS)
 
 generate: ## Write the CRDs and the policy reference from the Rust types
 	@tests/setup/packages.sh rust

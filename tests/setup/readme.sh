@@ -5,11 +5,14 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 source tests/setup/say.sh
 
-cargo build -q ${LLMCACHE_CARGO_FLAGS:-} -p llmcache-tests -p llmcache-cli --bin demo --bin kubectl-llmcache
+programs=${CARGO_TARGET_DIR:-target}/debug
+if [ ! -x "$programs/demo" ] || [ ! -x "$programs/kubectl-llmcache" ]; then
+  cargo build -q ${LLMCACHE_CARGO_FLAGS:-} --workspace --bins
+fi
 python=$(tests/setup/python.sh)
 node=$(tests/setup/node.sh)
 work=$(mktemp -d)
-"${CARGO_TARGET_DIR:-target}/debug/demo" >"$work/out" 2>"$work/err" &
+"$programs/demo" >"$work/out" 2>"$work/err" &
 player=$!
 trap 'kill "$player" 2>/dev/null || true; wait; rm -rf "$work"' EXIT
 until grep -q '^Serving until' "$work/out"; do
