@@ -159,8 +159,13 @@ impl PriceTable {
 
     /// What the answer costs on `model`. Attempts billed one by one keep the price of their own model, unless it
     /// is the one that answered: those are priced on `model`.
+    ///
+    /// A refusal that is not billed costs nothing on any model: all its attempts were refused too.
     pub fn cost(&self, bill: &Bill<'_>, model: &str) -> Cost {
         let mut sum = Sum::default();
+        if bill.billing.unbilled {
+            return sum.cost();
+        }
         if bill.billing.iterations.is_empty() {
             self.add(&mut sum, bill, bill.usage, model);
         }
@@ -175,7 +180,7 @@ impl PriceTable {
     /// What writing `extra` to the provider's prompt cache costs beyond sending it as plain input.
     pub fn write_premium(&self, bill: &Bill<'_>, model: &str, extra: &Usage) -> Cost {
         let mut sum = Sum::default();
-        if extra.cache_write() == 0 {
+        if bill.billing.unbilled || extra.cache_write() == 0 {
             return sum.cost();
         }
         let Some((row, rates)) = self.rates(bill, bill.usage, model) else {

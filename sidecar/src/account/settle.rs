@@ -110,7 +110,11 @@ pub fn settle(prices: &PriceTable, facts: &Facts<'_>) -> Settlement {
     let settlement = Settlement {
         counterfactual: paid.nano,
         actual: paid.nano,
-        billed: if is_upstream { *facts.usage } else { Usage::default() },
+        billed: if is_upstream && !facts.billing.unbilled {
+            *facts.usage
+        } else {
+            Usage::default()
+        },
         answer: *facts.usage,
         is_upstream,
         estimated: facts.estimated,

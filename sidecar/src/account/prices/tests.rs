@@ -6,6 +6,7 @@ const NO_BILLING: Billing = Billing {
     service_tier: None,
     fast: false,
     inference_geo_us: false,
+    unbilled: false,
     iterations: Vec::new(),
 };
 

@@ -5,6 +5,7 @@ fn facts<'a>(requested: &'a str, effective: &'a str, usage: &'a Usage, served: S
         service_tier: None,
         fast: false,
         inference_geo_us: false,
+        unbilled: false,
         iterations: Vec::new(),
     };
     Facts {
@@ -193,6 +194,29 @@ fn a_request_that_used_nothing_costs_nothing_on_any_model() {
     );
     assert_eq!(settled.unpriced, []);
     assert_eq!(settled.net(), Nano::ZERO);
+}
+
+#[test]
+fn an_unbilled_refusal_costs_and_saves_nothing() {
+    let usage = Usage {
+        input: 1_000,
+        cache_write_5m: 900,
+        output: 1,
+        ..Usage::default()
+    };
+    let billing = Billing {
+        unbilled: true,
+        ..Billing::default()
+    };
+    let facts = Facts {
+        billing: &billing,
+        ..facts("claude-opus-5-5", "claude-sonnet-5-5", &usage, Served::ProviderMarked)
+    };
+    let settled = settle(&PriceTable::builtin(), &facts);
+    identity(&settled);
+    assert_eq!((settled.counterfactual, settled.actual), (Nano::ZERO, Nano::ZERO));
+    assert_eq!((settled.write_premium, settled.saved), (Nano::ZERO, Saved::default()));
+    assert_eq!((settled.billed, settled.answer), (Usage::default(), usage));
 }
 
 /// 20 000 settlements over all models, tiers and splits, from a fixed seed.
