@@ -14,7 +14,9 @@ export const GPT = 'gpt-5.1';
 const KEY = 'sk-test-sdk-suite';
 
 // What names one call or one moment: two calls of the provider differ in it, a hit and its miss do not.
-const NAMES = new Set(['id', 'request_id', '_request_id', 'requestID', 'item_id', 'created', 'created_at', 'completed_at']);
+const NAMES = new Set([
+  'id', 'request_id', '_request_id', 'requestID', 'item_id', 'created', 'created_at', 'completed_at', 'encrypted_content',
+]);
 
 async function control(path, body) {
   const init = body && { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };

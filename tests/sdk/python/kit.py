@@ -16,7 +16,7 @@ CLAUDE = "claude-sonnet-5-5"
 GPT = "gpt-5.1"
 
 # What names one call or one moment: two calls of the provider differ in it, a hit and its miss do not.
-NAMES = {"id", "request_id", "item_id", "created", "created_at", "completed_at"}
+NAMES = {"id", "request_id", "item_id", "created", "created_at", "completed_at", "encrypted_content"}
 
 
 class Fake:

@@ -100,7 +100,9 @@ def test_a_stored_response_is_continued_and_fetched_at_the_provider(fake):
     for way in (FAKE_URL, PROXY_URL):
         fake.reset()
         fake.answer(answer(text("one")), answer(text("two")))
-        results.append([nameless({**item, "previous_response_id": None}) for item in dump(converse(gpt(way)))])
+        # What the provider keeps has the cache key that llmcache sent, and fetching it is not a typed call.
+        own = {"previous_response_id": None, "prompt_cache_key": None}
+        results.append([nameless({**item, **own}) for item in dump(converse(gpt(way)))])
     assert results[0] == results[1]
     assert fake.calls == 2
 
