@@ -7,6 +7,8 @@ use hyper::body::{Body as _, Frame, Incoming};
 use crate::memory::Reservation;
 
 mod prefixed;
+#[cfg(test)]
+mod tests;
 
 use prefixed::Prefixed;
 
@@ -63,7 +65,12 @@ pub(crate) fn incoming(body: Incoming) -> Body {
     body.map_err(BoxError::from).boxed_unsync()
 }
 
-/// Collects a body within the budget.
+/// A collected body that keeps its room in the budget until it is passed on.
+pub(crate) fn held(bytes: Bytes, memory: Reservation) -> Body {
+    Prefixed::whole(bytes, memory).boxed_unsync()
+}
+
+/// Collects a body within the budget. What is left uncollected takes the reservation with it.
 pub(crate) async fn buffer(mut incoming: Incoming, memory: &mut Reservation) -> Result<Bytes, Left> {
     let announced = usize::try_from(incoming.size_hint().lower()).unwrap_or(usize::MAX);
     if announced > MAX_COLLECTED {
@@ -78,7 +85,7 @@ pub(crate) async fn buffer(mut incoming: Incoming, memory: &mut Reservation) -> 
             Ok(Ok(data)) => data,
             Ok(Err(_trailers)) => continue,
             Err(error) => {
-                let body = Prefixed::broken(whole.freeze(), error.into()).boxed_unsync();
+                let body = Prefixed::broken(whole.freeze(), memory.take(), error.into()).boxed_unsync();
                 return Err(Left {
                     reason: Reason::Cut,
                     body,
@@ -89,7 +96,7 @@ pub(crate) async fn buffer(mut incoming: Incoming, memory: &mut Reservation) -> 
             whole.extend_from_slice(&data);
             return Err(Left {
                 reason,
-                body: Prefixed::live(whole.freeze(), incoming).boxed_unsync(),
+                body: Prefixed::live(whole.freeze(), memory.take(), incoming).boxed_unsync(),
             });
         }
         if whole.is_empty() && incoming.is_end_stream() {

@@ -2,9 +2,9 @@
 //! through the environment's proxy where one is set. It has no deadline on answers: models may think for minutes.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use http::header;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::{self, connect::capture_connection};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -12,22 +12,39 @@ use rustls::pki_types::{CertificateDer, pem::PemObject};
 use rustls::{ClientConfig, RootCertStore};
 
 use crate::body::Body;
-use crate::client::connector::{Connector, Uses};
+use crate::client::connector::Connector;
+use crate::client::watched::{Watch, Watched};
 
 mod connector;
+mod watched;
 
 /// Providers close idle connections after minutes; 90 s keeps most reuse and few dead ones.
 const IDLE: Duration = Duration::from_secs(90);
 /// Idle connections kept per provider.
 const MAX_IDLE: usize = 64;
 
-/// A client with its pool; cheap to clone.
+/// Over h2 a silent peer is asked after this time whether it lives, so that one dead connection does not swallow every
+/// request; a peer that is only thinking answers.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// A client with its pools; cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Client(legacy::Client<HttpsConnector<Connector>, Body>);
+pub(crate) struct Client {
+    any: Pool,
+    /// Protocol upgrades exist in HTTP/1.1 alone, so they need connections that never became h2.
+    http1: Pool,
+    connector: Connector,
+}
+
+type Pool = legacy::Client<Watched<HttpsConnector<Connector>>, Body>;
 
 /// Why no response came.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
+    /// The path makes no address below the upstream's URL.
+    #[error("the request's path makes no address below the upstream's URL")]
+    Address,
     /// The connection could not be made.
     #[error("cannot connect: {0}")]
     Connect(#[source] legacy::Error),
@@ -57,46 +74,75 @@ impl Client {
             .map_err(|error| TlsError(error.to_string()))?
             .with_root_certificates(roots)
             .with_no_client_auth();
-        let https = HttpsConnectorBuilder::new()
-            .with_tls_config(tls)
-            .https_or_http()
-            .enable_all_versions()
-            .wrap_connector(Connector::from_env());
-        let client = legacy::Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE)
-            .pool_max_idle_per_host(MAX_IDLE)
-            .build(https);
-        Ok(Self(client))
+        let connector = Connector::from_env();
+        let https = || {
+            HttpsConnectorBuilder::new()
+                .with_tls_config(tls.clone())
+                .https_or_http()
+        };
+        Ok(Self {
+            any: pool(https().enable_all_versions().wrap_connector(connector.clone())),
+            http1: pool(https().enable_http1().wrap_connector(connector.clone())),
+            connector,
+        })
+    }
+
+    /// Sends one request for another protocol, over HTTP/1.1, and waits for the response's head.
+    pub(crate) async fn upgrade(
+        &self,
+        request: http::Request<Body>,
+    ) -> Result<http::Response<hyper::body::Incoming>, Error> {
+        self.send_through(&self.http1, request).await
     }
 
     /// Sends one request and waits for the response's head.
     pub(crate) async fn send(
         &self,
+        request: http::Request<Body>,
+    ) -> Result<http::Response<hyper::body::Incoming>, Error> {
+        self.send_through(&self.any, request).await
+    }
+
+    async fn send_through(
+        &self,
+        pool: &Pool,
         mut request: http::Request<Body>,
     ) -> Result<http::Response<hyper::body::Incoming>, Error> {
+        if let Some(login) = self.connector.proxy_login(request.uri()) {
+            request.headers_mut().insert(header::PROXY_AUTHORIZATION, login);
+        }
         let connection = capture_connection(&mut request);
-        let sent = self.0.request(request).await;
-        let reused = match connection.connection_metadata().as_ref() {
+        let sent = pool.request(request).await;
+        let is_unanswered = match connection.connection_metadata().as_ref() {
             Some(connected) => {
                 let mut extras = http::Extensions::new();
                 connected.get_extras(&mut extras);
                 extras
-                    .get::<Uses>()
-                    .is_some_and(|uses| uses.0.fetch_add(1, Ordering::Relaxed) > 0)
+                    .get::<Watch>()
+                    .is_some_and(|watch| watch.count() && !watch.is_answered())
             }
             None => false,
         };
         sent.map_err(|error| match error {
             error if error.is_connect() => Error::Connect(error),
-            error if reused && closed_before_response(&error) => Error::Stale(error),
+            error if is_unanswered && is_closed(&error) => Error::Stale(error),
             error => Error::Broken(error),
         })
     }
 }
 
-fn closed_before_response(error: &legacy::Error) -> bool {
+fn pool(connector: HttpsConnector<Connector>) -> Pool {
+    legacy::Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE)
+        .pool_max_idle_per_host(MAX_IDLE)
+        .http2_keep_alive_interval(PING_INTERVAL)
+        .http2_keep_alive_timeout(PING_TIMEOUT)
+        .build(Watched(connector))
+}
+
+fn is_closed(error: &legacy::Error) -> bool {
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
         if let Some(hyper) = cause.downcast_ref::<hyper::Error>()

@@ -55,14 +55,16 @@ fn guard(method: &Method, headers: &HeaderMap) -> Result<(), &'static str> {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,
     };
-    if !["127.0.0.1", "localhost", "[::1]"].contains(&name) {
+    let loopback = ["127.0.0.1", "localhost", "[::1]"];
+    if !loopback.iter().any(|ours| name.eq_ignore_ascii_case(ours)) {
         return Err("the Host header must be 127.0.0.1, localhost or [::1]");
     }
     let content_type = headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default();
-    if method == Method::POST && !content_type.starts_with("application/json") {
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    if method == Method::POST && !media_type.eq_ignore_ascii_case("application/json") {
         return Err("a POST must have the content type application/json");
     }
     Ok(())

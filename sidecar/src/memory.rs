@@ -33,7 +33,8 @@ impl Budget {
         Self::new(limit / 4)
     }
 
-    fn new(bytes: usize) -> Self {
+    /// So many bytes.
+    pub(crate) fn new(bytes: usize) -> Self {
         Self(Arc::new(AtomicUsize::new(bytes)))
     }
 
@@ -57,6 +58,12 @@ impl Reservation {
             self.bytes += bytes;
         }
         taken
+    }
+
+    /// Hands over what was taken so far.
+    pub(crate) fn take(&mut self) -> Self {
+        let empty = self.budget.open();
+        std::mem::replace(self, empty)
     }
 }
 

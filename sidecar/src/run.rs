@@ -75,14 +75,15 @@ async fn serve(config: Config) -> Result<(), Error> {
     let serving = tokio::spawn(server::serve(
         proxy,
         move |request| dispatch(for_proxy.clone(), request),
-        stopped.clone(),
+        stopped,
         grace,
     ));
     // The admin port outlives the drain: whoever waits for it wants to see it.
+    let (_open, never) = watch::channel(false);
     let admin = tokio::spawn(server::serve(
         admin_port,
         move |request| std::future::ready(admin::handle(&pipeline, &request)),
-        stopped,
+        never,
         grace,
     ));
     writeln!(std::io::stdout(), "{ready}")?;

@@ -2,12 +2,12 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, atomic::AtomicU32};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use http::Uri;
+use http::{HeaderValue, Uri};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector, proxy::Tunnel};
 use hyper_util::client::proxy::matcher::Matcher;
@@ -19,12 +19,10 @@ use crate::body::BoxError;
 
 /// SDKs allow 5 s for a connection; ours must fail first, so that they hear why.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
+/// The proxy has to reach the provider first.
+const TUNNEL_TIMEOUT: Duration = Duration::from_secs(10);
 /// As SDKs set it: finds dead peers behind silent middle boxes.
 const TCP_KEEPALIVE: Duration = Duration::from_mins(1);
-
-/// How many requests a connection has carried.
-#[derive(Clone, Default)]
-pub(super) struct Uses(pub(super) Arc<AtomicU32>);
 
 /// Makes connections.
 #[derive(Clone)]
@@ -37,7 +35,6 @@ pub(super) struct Connector {
 pub(super) struct Stream {
     io: TokioIo<TcpStream>,
     is_forwarded: bool,
-    uses: Uses,
 }
 
 impl Connector {
@@ -52,6 +49,14 @@ impl Connector {
             tcp,
             proxy: Arc::new(Matcher::from_env()),
         }
+    }
+
+    /// The login that each request of its own carries to a proxy; a tunnel is logged in when it is dug.
+    pub(super) fn proxy_login(&self, target: &Uri) -> Option<HeaderValue> {
+        if target.scheme_str() != Some("http") {
+            return None;
+        }
+        self.proxy.intercept(target)?.basic_auth().cloned()
     }
 }
 
@@ -76,21 +81,18 @@ impl Service<Uri> for Connector {
                     if let Some(auth) = proxy.basic_auth() {
                         tunnel = tunnel.with_auth(auth.clone());
                     }
-                    (tunnel.call(target).await?, false)
+                    let dug = tokio::time::timeout(TUNNEL_TIMEOUT, tunnel.call(target)).await;
+                    (dug.map_err(|_| "the proxy did not answer CONNECT in time")??, false)
                 }
             };
-            Ok(Stream {
-                io,
-                is_forwarded,
-                uses: Uses::default(),
-            })
+            Ok(Stream { io, is_forwarded })
         })
     }
 }
 
 impl Connection for Stream {
     fn connected(&self) -> Connected {
-        Connected::new().proxy(self.is_forwarded).extra(self.uses.clone())
+        Connected::new().proxy(self.is_forwarded)
     }
 }
 

@@ -3,8 +3,9 @@
 
 use std::sync::OnceLock;
 
+use bytes::Bytes;
 use http::{HeaderMap, Method, Request, header, request::Parts};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use llmcache_provider::prompt::Prompt;
 use llmcache_provider::{Endpoint, Provider, endpoint, request};
 
@@ -45,6 +46,8 @@ pub(crate) struct Opaque {
     pub path: String,
     /// The request, its body whole.
     pub request: Request<Body>,
+    /// The body once more where it was already read or is empty: such a request can be sent again.
+    pub again: Option<Bytes>,
 }
 
 impl Call {
@@ -59,7 +62,7 @@ pub(crate) async fn read(budget: &Budget, provider: Provider, rest: &str, reques
     let endpoint = endpoint::resolve(provider, request.method(), rest);
     let path = upstream_path(provider, endpoint, rest);
     let (parts, incoming) = request.into_parts();
-    let opaque = |parts, body, reason| {
+    let opaque = |parts, body, reason, again| {
         let request = Request::from_parts(parts, body);
         Parsed::Opaque(Box::new(Opaque {
             provider,
@@ -67,18 +70,20 @@ pub(crate) async fn read(budget: &Budget, provider: Provider, rest: &str, reques
             reason,
             path: path.clone(),
             request,
+            again,
         }))
     };
     let Some(endpoint) = endpoint else {
-        return opaque(parts, body::incoming(incoming), "endpoint");
+        let again = incoming.is_end_stream().then(Bytes::new);
+        return opaque(parts, body::incoming(incoming), "endpoint", again);
     };
     if parts.headers.contains_key(header::CONTENT_ENCODING) {
-        return opaque(parts, body::incoming(incoming), "compressed");
+        return opaque(parts, body::incoming(incoming), "compressed", None);
     }
     let mut memory = budget.open();
     let bytes = match body::buffer(incoming, &mut memory).await {
         Ok(bytes) => bytes,
-        Err(left) => return opaque(parts, left.body, left.reason.word()),
+        Err(left) => return opaque(parts, left.body, left.reason.word(), None),
     };
     match request::Request::parse(endpoint, bytes.clone()) {
         Ok(request) => {
@@ -92,7 +97,7 @@ pub(crate) async fn read(budget: &Budget, provider: Provider, rest: &str, reques
                 _memory: memory,
             }))
         }
-        Err(error) => opaque(parts, body::full(bytes), error.word()),
+        Err(error) => opaque(parts, body::held(bytes.clone(), memory), error.word(), Some(bytes)),
     }
 }
 

@@ -80,12 +80,23 @@ pub(super) fn choose(prompt: &Prompt, mut anchors: Vec<Anchor>) -> Vec<Anchor> {
             anchor.ttl = Ttl::FiveMinutes;
         }
     }
-    anchors.retain(|anchor| anchor.ttl == Ttl::OneHour || anchor.end > last_hour);
+    let automatic = automatic(prompt);
+    anchors.retain(|anchor| {
+        let comes_late_enough = anchor.ttl == Ttl::OneHour || anchor.end > last_hour;
+        comes_late_enough && Some(anchor.end) != automatic
+    });
     let taken = prompt.client_marks + usize::from(prompt.top_level_mark.is_some());
     anchors.sort_by_key(|anchor| anchor.rank);
     anchors.truncate(MAX_MARKS.saturating_sub(taken));
     anchors.sort_by_key(|anchor| anchor.end);
     anchors
+}
+
+/// Where the client's top-level mark falls: the provider refuses a second life there, and a second mark is no use.
+fn automatic(prompt: &Prompt) -> Option<usize> {
+    prompt.top_level_mark?;
+    let last = prompt.blocks.iter().rev().find(|block| block.site != Site::None);
+    last.map(|block| block.end)
 }
 
 impl Anchor {
@@ -121,7 +132,7 @@ fn of_level(prompt: &Prompt, level: Level, rank: u8, may_wrap: bool) -> Option<A
     }
 }
 
-/// The last block of the conversation. A prefill by the assistant differs next turn.
+/// The last block of the conversation that takes a mark. A prefill by the assistant differs next turn.
 fn tail_of(prompt: &Prompt, tail: usize) -> Option<Anchor> {
     if prompt.top_level_mark.is_some() {
         return None;
@@ -149,10 +160,9 @@ fn previous_turn(prompt: &Prompt, tail: usize) -> Option<Anchor> {
         .then(|| Anchor::new(last.end, Place::Site(last.site), 2))
 }
 
+/// The last block of a message that takes a mark or has one; none of what follows it can end a prefix.
 fn last_of_message(prompt: &Prompt, message: usize) -> Option<&Block> {
-    prompt
-        .blocks
-        .iter()
-        .rev()
-        .find(|block| block.level == Level::Messages && block.message == message)
+    let of_message = |block: &&Block| block.level == Level::Messages && block.message == message;
+    let mut blocks = prompt.blocks.iter().rev().filter(of_message);
+    blocks.find(|block| block.site != Site::None || block.mark.is_some())
 }

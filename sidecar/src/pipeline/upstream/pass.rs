@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use http::{HeaderValue, Request, Response, StatusCode, header};
+use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use llmcache_provider::error::OwnError;
@@ -11,40 +12,29 @@ use tokio::time::Instant;
 use super::{forwarded, strip_response, target};
 use crate::account::{Delivery, Line, Settlement};
 use crate::body::{self, Body};
+use crate::client;
 use crate::outcome::Outcome;
-use crate::pipeline::Pipeline;
 use crate::pipeline::parse::{Opaque, is_upgrade};
+use crate::pipeline::{Pipeline, reply};
 
 /// Streams one request through.
 pub(crate) async fn pass_through(pipeline: &Arc<Pipeline>, opaque: Opaque, id: String) -> Response<Body> {
-    let Opaque {
-        provider,
-        endpoint,
-        reason,
-        path,
-        request,
-    } = opaque;
+    let (provider, reason) = (opaque.provider, opaque.reason);
     let started = Instant::now();
-    let record = pipeline.account.open(provider, endpoint, id.clone());
+    let record = pipeline.account.open(provider, opaque.endpoint, id.clone());
     pipeline.metrics.bypass("parse", reason);
-    let (mut outgoing, upgrade) = prepare(request);
-    let sent = match target(pipeline.base(provider), &path) {
-        Some(uri) => {
-            *outgoing.uri_mut() = uri;
-            pipeline.client(provider).send(outgoing).await
-        }
-        None => return OwnError::DeadUpstream.response(provider).map(body::full),
-    };
+    let (sent, upgrade) = send(pipeline, opaque).await;
     pipeline
         .metrics
         .upstream("other", sent.as_ref().ok().map(|response| response.status().as_u16()));
-    let response = match sent {
+    let mut response = match sent {
         Ok(response) => deliver(response, upgrade),
         Err(error) => {
             tracing::warn!(id, %error, "no answer from the upstream");
             OwnError::DeadUpstream.response(provider).map(body::full)
         }
     };
+    reply::annotate_opaque(response.headers_mut(), &id, reason);
     let delivery = Delivery {
         tier: None,
         is_stream: true,
@@ -53,6 +43,41 @@ pub(crate) async fn pass_through(pipeline: &Arc<Pipeline>, opaque: Opaque, id: S
     };
     record.close(line(reason), &delivery);
     response
+}
+
+/// Sends it, once more if a pooled connection had been closed and the body is at hand.
+async fn send(pipeline: &Pipeline, opaque: Opaque) -> (Result<Response<Incoming>, client::Error>, Option<OnUpgrade>) {
+    let Opaque {
+        provider,
+        path,
+        mut request,
+        again,
+        ..
+    } = opaque;
+    let Some(uri) = target(pipeline.base(provider), &path) else {
+        return (Err(client::Error::Address), None);
+    };
+    *request.uri_mut() = uri;
+    let client = pipeline.client(provider);
+    let (outgoing, upgrade) = prepare(request);
+    if upgrade.is_some() {
+        return (client.upgrade(outgoing).await, upgrade);
+    }
+    let mut copy = again.map(|bytes| {
+        let mut copy = Request::new(body::full(bytes));
+        *copy.method_mut() = outgoing.method().clone();
+        *copy.uri_mut() = outgoing.uri().clone();
+        *copy.headers_mut() = outgoing.headers().clone();
+        copy
+    });
+    let sent = match client.send(outgoing).await {
+        Err(client::Error::Stale(error)) => match copy.take() {
+            Some(copy) => client.send(copy).await,
+            None => Err(client::Error::Stale(error)),
+        },
+        sent => sent,
+    };
+    (sent, None)
 }
 
 /// A request for the upstream, with the client's half of an upgrade where one is asked for.
@@ -64,6 +89,7 @@ fn prepare(mut request: Request<Body>) -> (Request<Body>, Option<OnUpgrade>) {
     let (parts, body) = request.into_parts();
     let mut outgoing = Request::new(body);
     *outgoing.method_mut() = parts.method;
+    *outgoing.uri_mut() = parts.uri;
     *outgoing.headers_mut() = forwarded(&parts.headers);
     if let Some(protocol) = protocol {
         outgoing.headers_mut().insert(header::UPGRADE, protocol);
@@ -74,7 +100,7 @@ fn prepare(mut request: Request<Body>) -> (Request<Body>, Option<OnUpgrade>) {
     (outgoing, upgrade)
 }
 
-fn deliver(mut response: Response<hyper::body::Incoming>, upgrade: Option<OnUpgrade>) -> Response<Body> {
+fn deliver(mut response: Response<Incoming>, upgrade: Option<OnUpgrade>) -> Response<Body> {
     if response.status() == StatusCode::SWITCHING_PROTOCOLS
         && let Some(client) = upgrade
     {
