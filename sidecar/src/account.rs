@@ -130,6 +130,11 @@ impl Record {
         self.id.as_deref().unwrap_or_default()
     }
 
+    /// Accounts nothing: another record of the same request does.
+    pub(crate) fn abandon(mut self) {
+        self.id = None;
+    }
+
     /// Accounts the request; the line's id is the record's, whatever it says.
     pub fn close(mut self, line: Line, delivery: &Delivery) {
         if let Some(id) = self.id.take() {

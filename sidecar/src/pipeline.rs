@@ -5,6 +5,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::FutureExt;
 use http::{Request, Response};
@@ -65,6 +66,8 @@ pub(crate) struct Exchange {
     pub scope: Result<Scope, &'static str>,
     /// Which model answers.
     pub route: Route,
+    /// A stage runs that may panic with the record in its hands; its guard then opens another.
+    pub is_guarded: AtomicBool,
 }
 
 /// Answers one request; `rest` is its path and query below the provider's prefix.
@@ -99,8 +102,12 @@ pub(crate) async fn handle(
         call,
         scope,
         route,
+        is_guarded: AtomicBool::new(false),
     });
     let record = Record::open(&pipeline, &exchange);
+    if exchange.route.tier.is_none() {
+        pipeline.metrics.bypass("routing", exchange.route.word);
+    }
     if let Some(error) = refused {
         return reply::own_error(&exchange, record, &error);
     }
@@ -123,11 +130,13 @@ pub(crate) async fn handle(
 
 /// The lookup behind a guard of its own, since it waits.
 async fn look_up(pipeline: &Arc<Pipeline>, exchange: &Arc<Exchange>, record: Record) -> Lookup {
-    // A panic here ends one lookup, not the request; its record is opened again, so nothing is counted twice.
-    match AssertUnwindSafe(result_cache::lookup(pipeline, exchange, record))
+    // A panic here ends one lookup, not the request: its record is dropped uncounted and opened again.
+    exchange.is_guarded.store(true, Ordering::Relaxed);
+    let looked_up = AssertUnwindSafe(result_cache::lookup(pipeline, exchange, record))
         .catch_unwind()
-        .await
-    {
+        .await;
+    exchange.is_guarded.store(false, Ordering::Relaxed);
+    match looked_up {
         Ok(lookup) => lookup,
         Err(_panic) => {
             tracing::error!(id = exchange.id, stage = "result_cache", "a stage panicked");

@@ -92,6 +92,11 @@ impl Routing {
         }
     }
 
+    /// Whether requests for this model may change.
+    pub fn is_listed(&self, model: &str) -> bool {
+        self.request_models.iter().any(|glob| glob.matches(model))
+    }
+
     /// The tier of that name.
     pub fn tier(&self, name: &str) -> Option<&Tier> {
         self.tiers.iter().find(|tier| tier.name == name)

@@ -2,6 +2,7 @@
 //! pending record that is dropped is a cancelled call: the provider bills what it did, so the ledger estimates it.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -33,6 +34,8 @@ pub(crate) struct Progress {
     pub begun: Option<Timestamp>,
     /// The model asked.
     pub model: Option<String>,
+    /// The tier asked, for metrics.
+    pub tier: Option<Arc<str>>,
     /// Marks of ours in it.
     pub marks: usize,
     /// Why nothing was looked up.
@@ -54,7 +57,10 @@ impl Record {
             pipeline: pipeline.clone(),
             exchange: exchange.clone(),
             open: Some(open),
-            progress: Progress::default(),
+            progress: Progress {
+                tier: exchange.route.tier.clone(),
+                ..Progress::default()
+            },
         }
     }
 
@@ -164,6 +170,7 @@ impl Record {
     fn close(mut self, settlement: Settlement, hit: Option<Outcome>, stored: Result<(), &'static str>) {
         let Some(open) = self.open.take() else { return };
         let Exchange { call, route, .. } = &*self.exchange;
+        let tier = self.progress.tier.take();
         let outcome = match (hit, self.progress.bypass) {
             (Some(outcome), _) => outcome,
             (None, Some(_)) => Outcome::Bypass,
@@ -182,7 +189,7 @@ impl Record {
         let duration = self.exchange.started.elapsed();
         let upstream = self.progress.sent.map_or(Duration::ZERO, |sent| sent.elapsed());
         let delivery = Delivery {
-            tier: route.tier.clone(),
+            tier,
             is_stream: call.request.wants_stream(),
             duration,
             added: duration.saturating_sub(upstream),
@@ -194,6 +201,13 @@ impl Record {
 impl Drop for Record {
     fn drop(&mut self) {
         if self.open.is_none() {
+            return;
+        }
+        if std::thread::panicking() && self.exchange.is_guarded.load(Ordering::Relaxed) {
+            // The request goes on and is accounted by the record that its guard opens.
+            if let Some(open) = self.open.take() {
+                open.abandon();
+            }
             return;
         }
         let settlement = self.estimate();

@@ -15,7 +15,7 @@ use llmcache_provider::usage::{Billing, Usage};
 
 use super::account::Record;
 use super::follow::Head;
-use super::reply::{self, CacheStatus};
+use super::reply::{self, By, CacheStatus};
 use super::result_cache::Turn;
 use super::result_cache::plan;
 use super::store::{self, Ended};
@@ -45,6 +45,15 @@ pub(crate) struct Served {
     model: String,
     detour: Option<&'static str>,
     echoes_ours: bool,
+}
+
+impl<'a> From<&'a Served> for By<'a> {
+    fn from(served: &'a Served) -> Self {
+        Self {
+            model: &served.model,
+            detour: served.detour,
+        }
+    }
 }
 
 /// Collects what must be collected.
@@ -93,8 +102,12 @@ pub(crate) fn finish(
         Collected::Broken => reply::own_error(exchange, record, &OwnError::DeadUpstream),
         Collected::Other(sent, reason) => {
             record.failed(reason);
-            let model = sent.model.clone();
-            annotated(exchange, forward(sent), &turn, &model, Some(reason))
+            let served = Served {
+                model: sent.model.clone(),
+                detour: sent.detour,
+                echoes_ours: sent.echoes_ours,
+            };
+            annotated(exchange, forward(sent), &turn, &served, Some(reason))
         }
         Collected::Large(head, body, served) => {
             record.cut("too_large");
@@ -102,7 +115,7 @@ pub(crate) fn finish(
                 exchange,
                 Response::from_parts(head, body),
                 &turn,
-                &served.model,
+                &served,
                 Some("too_large"),
             )
         }
@@ -123,7 +136,7 @@ fn plain(
     let mut response = Response::from_parts(head, body::full(bytes.clone()));
     if exchange.call.endpoint == Endpoint::AnthropicCountTokens {
         record.answered(&Usage::default(), &Billing::default(), Err("count_tokens"));
-        return annotated(exchange, response, &turn, &served.model, None);
+        return annotated(exchange, response, &turn, &served, None);
     }
     let read = guard("store", || {
         read_plain(exchange.call.endpoint, bytes).map_err(NotAnswer::word)
@@ -132,22 +145,17 @@ fn plain(
         Ok(answer) => answer,
         Err(reason) => {
             record.cut(reason);
-            return annotated(exchange, response, &turn, &served.model, Some(reason));
+            return annotated(exchange, response, &turn, &served, Some(reason));
         }
     };
-    let Served {
-        model,
-        detour,
-        echoes_ours,
-    } = served;
-    if echoes_ours {
+    if served.echoes_ours {
         *response.body_mut() = reply::with_own_echo(exchange, &answer.body);
     }
     let (usage, billing) = (answer.usage, answer.billing.clone());
     let ended = Ended {
         answer,
-        model: model.clone(),
-        detour,
+        model: served.model.clone(),
+        detour: served.detour,
     };
     let (stored, kept) =
         guard("store", || store::admit(pipeline, exchange, &turn, ended)).unwrap_or((None, Err("internal")));
@@ -157,12 +165,16 @@ fn plain(
         (None, Ok(())) => CacheStatus::Stored,
         (None, Err(_)) => CacheStatus::Miss,
     };
+    if let Some(leader) = &turn.leader {
+        // Without a head its followers would take it for lost, and each would ask anew what is not stored.
+        leader.begin(shared_head(pipeline, exchange, &turn, response.headers(), &served.model));
+    }
     if let Some(leader) = turn.leader {
         leader.finish(stored.map(Arc::new));
     }
     let headers = response.headers_mut();
     let reason = kept.err().filter(|_| turn.bypass.is_none());
-    reply::annotate(headers, exchange, &model, status, reason);
+    reply::annotate(headers, exchange, &served, status, reason);
     headers.insert(names::HEADER_SAVED_USD, reply::decimal(saved));
     response
 }
@@ -180,7 +192,7 @@ fn stream(
         leader.begin(shared_head(pipeline, exchange, &turn, &head.headers, &served.model));
     }
     let status = turn.bypass.map_or(CacheStatus::Miss, CacheStatus::Bypass);
-    reply::annotate(&mut head.headers, exchange, &served.model, status, None);
+    reply::annotate(&mut head.headers, exchange, &served, status, None);
     let body = live::body(pipeline, exchange, turn, body, served, record);
     Response::from_parts(head, body)
 }
@@ -200,7 +212,7 @@ fn shared_head(pipeline: &Pipeline, exchange: &Exchange, turn: &Turn, headers: &
             .filter_map(|name| Some((name.clone(), headers.get(name)?.clone())))
             .collect(),
         model: model.to_owned(),
-        is_stream: true,
+        is_stream: is_stream(headers),
         include_usage: request.wants_usage(),
         echo: exchange.echo.clone(),
         bound,
@@ -211,11 +223,11 @@ fn annotated(
     exchange: &Exchange,
     mut response: Response<Body>,
     turn: &Turn,
-    model: &str,
+    served: &Served,
     kept: Option<&'static str>,
 ) -> Response<Body> {
     let status = turn.bypass.map_or(CacheStatus::Miss, CacheStatus::Bypass);
-    reply::annotate(response.headers_mut(), exchange, model, status, kept);
+    reply::annotate(response.headers_mut(), exchange, served, status, kept);
     response
 }
 

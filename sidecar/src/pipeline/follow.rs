@@ -91,7 +91,7 @@ fn finished(exchange: &Exchange, stored: &Stored, share: Share, record: Record) 
     reply::annotate(
         response.headers_mut(),
         exchange,
-        &stored.head.model,
+        stored.head.model.as_str(),
         CacheStatus::Collapsed,
         None,
     );
@@ -112,7 +112,7 @@ fn live(exchange: &Arc<Exchange>, head: &Head, follower: Follower<Head, Stored>,
     reply::annotate(
         response.headers_mut(),
         exchange,
-        &head.model,
+        head.model.as_str(),
         CacheStatus::Collapsed,
         None,
     );

@@ -33,6 +33,21 @@ pub(crate) enum CacheStatus {
     Bypass(&'static str),
 }
 
+/// Who answered.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct By<'a> {
+    /// The model.
+    pub model: &'a str,
+    /// Why it is not the one that routing chose.
+    pub detour: Option<&'static str>,
+}
+
+impl<'a> From<&'a str> for By<'a> {
+    fn from(model: &'a str) -> Self {
+        Self { model, detour: None }
+    }
+}
+
 /// Replays a stored answer.
 pub(crate) fn hit(exchange: &Exchange, record: Record, stored: &Stored, share: Share, entry: &Entry) -> Response<Body> {
     let now = exchange.now_ms();
@@ -43,7 +58,7 @@ pub(crate) fn hit(exchange: &Exchange, record: Record, stored: &Stored, share: S
     annotate(
         headers,
         exchange,
-        &stored.head.model,
+        stored.head.model.as_str(),
         CacheStatus::Hit(entry.remaining(now)),
         None,
     );
@@ -97,7 +112,7 @@ pub(crate) fn own_error(exchange: &Exchange, record: Record, error: &OwnError) -
     annotate(
         headers,
         exchange,
-        &exchange.route.model,
+        exchange.route.model.as_str(),
         CacheStatus::Miss,
         Some(error.word()),
     );
@@ -105,28 +120,24 @@ pub(crate) fn own_error(exchange: &Exchange, record: Record, error: &OwnError) -
 }
 
 /// Adds what happened to a response; `kept` is why an answer was not stored.
-pub(crate) fn annotate(
+pub(crate) fn annotate<'a>(
     headers: &mut HeaderMap,
     exchange: &Exchange,
-    model: &str,
+    by: impl Into<By<'a>>,
     status: CacheStatus,
     kept: Option<&'static str>,
 ) {
+    let By { model, detour } = by.into();
+    let word = detour.unwrap_or(exchange.route.word);
     headers.append(CACHE_STATUS, value(&status.text()));
     headers.insert(names::HEADER_MODEL, value(model));
     headers.insert(names::HEADER_REQUEST_ID, value(&exchange.id));
-    let mut reason = format!("routing={}; result_cache={}", exchange.route.word, status.word());
+    let mut reason = format!("routing={word}; result_cache={}", status.word());
     if let Some(kept) = kept {
         // Writing to a string cannot fail.
         _ = write!(reason, "; store={kept}");
     }
     headers.insert(names::HEADER_REASON, value(&reason));
-}
-
-/// Says of a response that streams through why nothing was looked up; its other headers stay the provider's.
-pub(crate) fn annotate_opaque(headers: &mut HeaderMap, id: &str, reason: &'static str) {
-    headers.append(CACHE_STATUS, value(&CacheStatus::Bypass(reason).text()));
-    headers.insert(names::HEADER_REQUEST_ID, value(id));
 }
 
 /// Dollars as the header shows them.

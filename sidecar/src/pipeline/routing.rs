@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use jiff::Timestamp;
+use llmcache_cache::seal::Digest;
 use llmcache_policy::routing::{Facts, Routing, Tools, tokens};
 use llmcache_policy::{Mode, Snapshot, keyword, names};
 use llmcache_provider::error::OwnError;
@@ -17,10 +18,16 @@ use crate::account::PriceTable;
 
 mod memory;
 
-pub(crate) use memory::Memory;
+pub(crate) use memory::{Choice, Memory};
 
 /// The model that has no price and no meaning of its own: routing chooses.
-pub(crate) const AUTO: &str = "auto";
+const AUTO: &str = "auto";
+/// The pin that keeps the requested model.
+const PIN_REQUESTED: &str = "requested";
+/// The requested model answers because the provider refused ours.
+pub(crate) const RESCUE: &str = "route_rescue";
+/// A fallback tier answers because the provider is overloaded.
+pub(crate) const FALLBACK: &str = "fallback";
 
 /// The decision.
 #[derive(Clone, Debug)]
@@ -52,30 +59,60 @@ struct Target<'a> {
     tier: &'a str,
     model: String,
     word: &'static str,
+    /// Set on a conversation's first choice: where it is to be remembered.
+    first: Option<Digest>,
 }
+
+/// Words with which the requested model stays.
+pub(crate) const KEPT: &[&str] = &[
+    "avoided",
+    "ceiling",
+    "default",
+    "disabled",
+    "internal",
+    "misfit",
+    "no_model",
+    "not_listed",
+    "observe",
+    "pinned",
+    "remembered",
+    "stateful",
+    "thinking",
+    "tool_result",
+    "unknown_pin",
+];
 
 /// Chooses the model of one request.
 pub(crate) fn select(context: &Context<'_>, call: &Call, scope: Option<&Scope>) -> Result<Route, OwnError> {
-    let routing = &context.policy.routing;
     let asked = call.request.model();
-    if asked == AUTO && routing.request_models.iter().any(|glob| glob.matches(AUTO)) {
+    if asked == AUTO && context.policy.routing.is_listed(AUTO) {
         return select_auto(context, call, scope);
     }
-    Ok(match find(context, call, scope) {
-        Err(word) => Route::kept(asked, word),
-        Ok(target) => match refuse(context, call, scope, asked, &target.model) {
-            Some(word) => Route::kept(asked, word),
-            None if routing.mode == Mode::Observe => Route::kept(asked, "observe"),
-            None => Route {
-                requested: asked.to_owned(),
-                tier: Some(target.tier.into()),
-                word: if target.model == asked {
-                    "requested"
-                } else {
-                    target.word
-                },
-                model: target.model,
+    let target = match find(context, call, scope) {
+        Err(word) => return Ok(Route::kept(asked, word)),
+        Ok(target) => target,
+    };
+    let refused = refuse(context, call, scope, asked, &target.model);
+    if let Some(prefix) = target.first {
+        // The ceiling is the same next turn; what fits may not be, and a change then would re-pay the prefix.
+        let choice = match refused {
+            Some("avoided" | "misfit") => Choice::Kept(asked.into()),
+            _ => Choice::Tier(target.tier.into()),
+        };
+        context.memory.remember(prefix, choice);
+    }
+    Ok(match refused {
+        Some(word) => Route::kept(asked, word),
+        None if context.policy.routing.mode == Mode::Observe => Route::kept(asked, "observe"),
+        None => Route {
+            requested: asked.to_owned(),
+            tier: Some(target.tier.into()),
+            word: if target.model == asked {
+                "requested"
+            } else {
+                target.word
             },
+            model: target.model,
         },
     })
 }
@@ -98,10 +135,10 @@ impl Route {
     /// The requested model after the provider refused ours.
     pub(crate) fn rescued(&self) -> Self {
         Self {
-            word: "rescued",
+            word: RESCUE,
             tier: None,
             model: self.requested.clone(),
-            ..self.clone()
+            requested: self.requested.clone(),
         }
     }
 }
@@ -119,17 +156,29 @@ fn select_auto(context: &Context<'_>, call: &Call, scope: Option<&Scope>) -> Res
         Mode::Observe => Err("observe"),
         Mode::Disabled => Err("disabled"),
     };
+    let first = found.as_ref().ok().and_then(|target| target.first);
     let (tier, model, word) = match (found, &default) {
-        (Ok(target), _) => (target.tier.to_owned(), target.model, target.word),
-        (Err(word), Some((tier, model))) => ((*tier).to_owned(), model.clone(), word),
+        (Ok(target), _) => (target.tier, target.model, target.word),
+        (Err(word), Some((tier, model))) => (*tier, model.clone(), word),
         (Err(_), None) => {
             return Err(OwnError::NoTierModel {
                 field: missing_field(routing, provider),
             });
         }
     };
-    let (tier, model) = climb(routing, call, provider, tier, model);
-    let requested = default.map_or_else(|| model.clone(), |(_, model)| model);
+    let (mut tier, mut model) = climb(routing, call, tier, model);
+    let mut word = word;
+    let requested = default
+        .as_ref()
+        .map_or_else(|| model.clone(), |(_, model)| model.clone());
+    let is_avoided = scope.is_some_and(|scope| context.memory.is_avoided(scope, &requested, &model));
+    if let Some((default_tier, _)) = default.filter(|_| is_avoided) {
+        (tier, model) = climb(routing, call, default_tier, requested.clone());
+        word = "avoided";
+    }
+    if let Some(prefix) = first {
+        context.memory.remember(prefix, Choice::Tier(tier.into()));
+    }
     Ok(Route {
         requested,
         model,
@@ -144,22 +193,23 @@ fn find<'a>(context: &Context<'a>, call: &Call, scope: Option<&Scope>) -> Result
     if routing.mode == Mode::Disabled {
         return Err("disabled");
     }
-    if !routing
-        .request_models
-        .iter()
-        .any(|glob| glob.matches(call.request.model()))
-    {
+    if !routing.is_listed(call.request.model()) {
         return Err("not_listed");
     }
     let provider = call.endpoint.provider();
-    let target = |tier: &'a str, word| {
+    let target = |tier: &'a str, word, first| {
         let model = model_of(routing, tier, provider).ok_or("no_model")?;
-        Ok(Target { tier, model, word })
+        Ok(Target {
+            tier,
+            model,
+            word,
+            first,
+        })
     };
     match pin(&call.headers) {
-        Some("requested") => return Err("pinned"),
+        Some(PIN_REQUESTED) => return Err("pinned"),
         Some(name) => match routing.tier(name) {
-            Some(tier) => return target(&tier.name, "pinned"),
+            Some(tier) => return target(&tier.name, "pinned", None),
             None => return Err("unknown_pin"),
         },
         None => {}
@@ -168,10 +218,14 @@ fn find<'a>(context: &Context<'a>, call: &Call, scope: Option<&Scope>) -> Result
         return Err("stateful");
     }
     let prefix = scope.map(|scope| context.memory.prefix(scope, call));
-    if let Some(tier) = prefix.as_ref().and_then(|prefix| context.memory.recall(prefix))
-        && let Some(tier) = routing.tier(&tier)
-    {
-        return target(&tier.name, "remembered");
+    match prefix.as_ref().and_then(|prefix| context.memory.recall(prefix)) {
+        Some(Choice::Kept(model)) if *model == *call.request.model() => return Err("remembered"),
+        Some(Choice::Tier(name)) => {
+            if let Some(tier) = routing.tier(&name) {
+                return target(&tier.name, "remembered", None);
+            }
+        }
+        _ => {}
     }
     if call.request.ends_with_tool_result() {
         return Err("tool_result");
@@ -180,13 +234,9 @@ fn find<'a>(context: &Context<'a>, call: &Call, scope: Option<&Scope>) -> Result
         return Err("thinking");
     }
     let (tier, word) = first_rule(routing, call).ok_or("default")?;
-    if let Some(prefix) = prefix
-        && call.endpoint != Endpoint::AnthropicCountTokens
-        && routing.mode == Mode::Enforce
-    {
-        context.memory.remember(prefix, tier);
-    }
-    target(tier, word)
+    // Counting tokens is not a turn of the conversation, and what `Observe` decides does not happen.
+    let is_turn = call.endpoint != Endpoint::AnthropicCountTokens && routing.mode == Mode::Enforce;
+    target(tier, word, prefix.filter(|_| is_turn))
 }
 
 fn first_rule<'a>(routing: &'a Routing, call: &Call) -> Option<(&'a str, &'static str)> {
@@ -210,14 +260,38 @@ fn first_rule<'a>(routing: &'a Routing, call: &Call) -> Option<(&'a str, &'stati
     rule.or_else(|| routing.default_tier.as_deref().map(|tier| (tier, "default")))
 }
 
-/// Why `model` may not stand in for `asked`: a closed word, or none when it may.
-pub(crate) fn refuse(
+/// Whether an overloaded provider may be asked for another model than the one this request goes to.
+pub(crate) fn may_fall_over(context: &Context<'_>, call: &Call) -> bool {
+    let routing = &context.policy.routing;
+    routing.mode == Mode::Enforce
+        && routing.is_listed(call.request.model())
+        && pin(&call.headers) != Some(PIN_REQUESTED)
+        && !call.request.ends_with_tool_result()
+        && !call.request.history_has_thinking()
+        && !call.request.is_stateful()
+}
+
+/// Why a fallback may not stand in: as [`refuse`], but `auto` has no ceiling.
+pub(crate) fn refuse_fallback(
     context: &Context<'_>,
     call: &Call,
     scope: Option<&Scope>,
-    asked: &str,
+    requested: &str,
     model: &str,
 ) -> Option<&'static str> {
+    if call.request.model() != AUTO {
+        return refuse(context, call, scope, requested, model);
+    }
+    if !fits(call, call.endpoint.provider(), model) {
+        return Some("misfit");
+    }
+    scope
+        .is_some_and(|scope| context.memory.is_avoided(scope, requested, model))
+        .then_some("avoided")
+}
+
+/// Why `model` may not stand in for `asked`: a closed word, or none when it may.
+fn refuse(context: &Context<'_>, call: &Call, scope: Option<&Scope>, asked: &str, model: &str) -> Option<&'static str> {
     let provider = call.endpoint.provider();
     if model == asked {
         return None;
@@ -247,7 +321,8 @@ fn fits(call: &Call, provider: Provider, model: &str) -> bool {
     models::facts(provider, model).is_none_or(|facts| models::fits(&call.request.needs(), facts).is_ok())
 }
 
-fn climb(routing: &Routing, call: &Call, provider: Provider, tier: String, model: String) -> (String, String) {
+fn climb<'a>(routing: &'a Routing, call: &Call, tier: &'a str, model: String) -> (&'a str, String) {
+    let provider = call.endpoint.provider();
     if fits(call, provider, &model) {
         return (tier, model);
     }
@@ -257,7 +332,7 @@ fn climb(routing: &Routing, call: &Call, provider: Provider, tier: String, model
         .skip_while(|candidate| candidate.name != tier)
         .skip(1);
     let fitting = later
-        .filter_map(|tier| Some((tier.name.clone(), model_of(routing, &tier.name, provider)?)))
+        .filter_map(|tier| Some((tier.name.as_str(), model_of(routing, &tier.name, provider)?)))
         .find(|(_, model)| fits(call, provider, model));
     fitting.unwrap_or((tier, model))
 }

@@ -195,7 +195,8 @@ const REASONS: crate::metrics::Bypasses<'static> = &[
             "too_large",
         ],
     ),
-    ("routing", &["fallback", "route_rescue"]),
+    ("routing", &[routing::FALLBACK, routing::RESCUE]),
+    ("routing", routing::KEPT),
     (
         "result_cache",
         &[
@@ -214,9 +215,10 @@ const REASONS: crate::metrics::Bypasses<'static> = &[
         &[
             "banned",
             "empty",
+            routing::FALLBACK,
             "internal",
             "refused",
-            "rescued",
+            routing::RESCUE,
             "tags",
             "too_large",
             "tool_use",

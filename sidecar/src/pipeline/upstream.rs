@@ -62,11 +62,15 @@ pub(crate) async fn send(
         tracing::info!(id = exchange.id, model = route.model, status = %first.head.status, "rescued by the requested model");
         if let Ok(scope) = &exchange.scope {
             pipeline.memory.avoid(scope, &route.requested, &route.model);
+            let prefix = pipeline.memory.prefix(scope, &exchange.call);
+            let asked = exchange.call.request.model();
+            pipeline.memory.remember(prefix, routing::Choice::Kept(asked.into()));
         }
-        pipeline.metrics.bypass("routing", "route_rescue");
+        pipeline.metrics.bypass("routing", routing::RESCUE);
+        record.progress.tier = None;
         let rescued = attempt(pipeline, exchange, marked, record, &route.rescued()).await?;
         return Ok(Sent {
-            detour: Some("rescued"),
+            detour: Some(routing::RESCUE),
             ..rescued
         });
     }
@@ -85,18 +89,21 @@ async fn fall_over(
     first: Sent,
 ) -> Result<Sent, OwnError> {
     let Exchange { call, route, scope, .. } = exchange;
-    let first = read(first).await;
-    if !may_fall_over(exchange, &first) {
+    let context = pipeline.routing(exchange.started_at);
+    if !routing::may_fall_over(&context, call) {
         return Ok(first);
     }
-    let context = pipeline.routing(exchange.started_at);
+    let first = read(first).await;
+    if is_spend_limit(exchange, &first) {
+        return Ok(first);
+    }
     let mut failed = vec![route.model.clone()];
     for tier in &pipeline.snapshot.routing.fallback {
         let Some(model) = routing::model_of(&pipeline.snapshot.routing, tier, call.endpoint.provider()) else {
             continue;
         };
-        let is_refused = route.requested != routing::AUTO
-            && routing::refuse(&context, call, scope.as_ref().ok(), &route.requested, &model).is_some();
+        let scope = scope.as_ref().ok();
+        let is_refused = routing::refuse_fallback(&context, call, scope, &route.requested, &model).is_some();
         if failed.contains(&model) || is_refused {
             continue;
         }
@@ -104,12 +111,15 @@ async fn fall_over(
             model: model.clone(),
             ..route.clone()
         };
-        let sent = attempt(pipeline, exchange, marked, record, &other).await?;
-        if !is_overload(sent.head.status) {
+        // Whatever goes wrong with a model nobody asked for is not the client's to read.
+        if let Ok(sent) = attempt(pipeline, exchange, marked, record, &other).await
+            && sent.head.status.is_success()
+        {
             tracing::info!(id = exchange.id, model, "fell over");
-            pipeline.metrics.bypass("routing", "fallback");
+            pipeline.metrics.bypass("routing", routing::FALLBACK);
+            record.progress.tier = Some(tier.as_str().into());
             return Ok(Sent {
-                detour: Some("fallback"),
+                detour: Some(routing::FALLBACK),
                 ..sent
             });
         }
@@ -119,15 +129,10 @@ async fn fall_over(
     Ok(first)
 }
 
-/// Another model cannot read this conversation's thinking or open tool calls, and a spend limit is no overload.
-fn may_fall_over(exchange: &Exchange, first: &Sent) -> bool {
-    let Exchange { call, .. } = exchange;
+/// A spend limit is no overload: the same account would pay for the other model.
+fn is_spend_limit(exchange: &Exchange, first: &Sent) -> bool {
     let Source::Read(body) = &first.body else { return false };
-    let error = read_error(call.endpoint.provider(), first.head.status, body);
-    !error.spend_limit
-        && !call.request.ends_with_tool_result()
-        && !call.request.history_has_thinking()
-        && !call.request.is_stateful()
+    read_error(exchange.call.endpoint.provider(), first.head.status, body).spend_limit
 }
 
 fn is_refusal(status: StatusCode) -> bool {

@@ -1,8 +1,9 @@
-//! What routing remembers: the tier of each conversation, and the pairs a provider refused.
+//! What routing remembers: the choice for each conversation, and the pairs a provider refused.
 //!
-//! A choice is kept before the ceiling and fit are applied, so that a client who asks for another model in the same
-//! conversation is judged by what it asks for.
+//! A tier is kept before the ceiling is applied, so that a client who asks for another model in the same conversation
+//! is judged by what it asks for.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use llmcache_cache::seal::{Digest, NamespaceKey};
@@ -18,18 +19,27 @@ const MAX_CONVERSATIONS: u64 = 65_536;
 const AVOID: Duration = Duration::from_mins(10);
 const MAX_AVOIDED: u64 = 4_096;
 
+/// What was chosen for a conversation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Choice {
+    /// A tier of the policy, by name.
+    Tier(Arc<str>),
+    /// This requested model stays, because the tier's would not do; another is judged afresh.
+    Kept(Arc<str>),
+}
+
 /// Bounded, in-process memory of choices.
 pub(crate) struct Memory {
     key: NamespaceKey,
     policy: String,
-    tiers: Cache<Digest, String>,
+    choices: Cache<Digest, Choice>,
     avoided: Cache<Digest, ()>,
 }
 
 impl Memory {
     /// An empty memory of one policy.
     pub(crate) fn new(key: NamespaceKey, policy: String) -> Self {
-        let tiers = Cache::builder()
+        let choices = Cache::builder()
             .max_capacity(MAX_CONVERSATIONS)
             .time_to_idle(CONVERSATION_IDLE)
             .build();
@@ -37,7 +47,7 @@ impl Memory {
         Self {
             key,
             policy,
-            tiers,
+            choices,
             avoided,
         }
     }
@@ -52,14 +62,14 @@ impl Memory {
         mac.finish()
     }
 
-    /// The tier chosen for a conversation; asking keeps it alive.
-    pub(crate) fn recall(&self, prefix: &Digest) -> Option<String> {
-        self.tiers.get(prefix)
+    /// What was chosen for a conversation; asking keeps it alive.
+    pub(crate) fn recall(&self, prefix: &Digest) -> Option<Choice> {
+        self.choices.get(prefix)
     }
 
-    /// Keeps the tier of a conversation.
-    pub(crate) fn remember(&self, prefix: Digest, tier: &str) {
-        self.tiers.insert(prefix, tier.to_owned());
+    /// Keeps the choice of a conversation.
+    pub(crate) fn remember(&self, prefix: Digest, choice: Choice) {
+        self.choices.insert(prefix, choice);
     }
 
     /// Leaves a pair alone for 10 minutes: the provider refused `chosen` for a request of this scope.
