@@ -1,16 +1,19 @@
 //! The kit of the tests from outside: the real binary and real servers as child processes, and a plain HTTP client.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 
 mod client;
 mod redis;
 mod sidecar;
+mod stage;
 
 pub use client::{Call, Client, Reply};
 pub use redis::Redis;
 pub use sidecar::{Launch, Sidecar};
+pub use stage::{Stage, metric, question};
 
 /// A binary of this workspace, built beside the running test (`cargo build --workspace --bins` does).
 pub fn binary(name: &str) -> anyhow::Result<PathBuf> {
@@ -34,6 +37,16 @@ pub fn example(name: &str) -> String {
         .join("../crds/examples")
         .join(name);
     std::fs::read_to_string(&path).unwrap_or_else(|error| format!("# {}: {error}", path.display()))
+}
+
+/// Waits until a condition holds; fails, naming it, when it does not within a minute.
+pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) -> anyhow::Result<()> {
+    let deadline = tokio::time::Instant::now() + Duration::from_mins(1);
+    while !holds().await {
+        ensure!(tokio::time::Instant::now() < deadline, "{what}: not within a minute");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    Ok(())
 }
 
 /// A policy with this indented `spec`.
