@@ -50,6 +50,8 @@ def merged(events):
     result = []
     for event in events:
         event.pop("obfuscation", None)
+        if event["type"] == "response.function_call_arguments.done":
+            event.pop("name", None)  # Some of the provider's versions repeat it here; the SDK's type has no such field.
         last = result[-1] if result else {}
         if event["type"].endswith(".delta") and last.get("type") == event["type"]:
             last["delta"] += event["delta"]

@@ -128,7 +128,7 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut table = Table::new();
-        table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+        table.load_style(presets::ASCII_MARKDOWN);
         table.set_header(["", "figure", "baseline", "ratio", "target", "met"]);
         for row in &self.rows {
             table.add_row([
