@@ -140,6 +140,12 @@ pub(crate) fn annotate<'a>(
     headers.insert(names::HEADER_REASON, value(&reason));
 }
 
+/// Says of a response that streams through why nothing was looked up; its other headers stay the provider's.
+pub(crate) fn annotate_opaque(headers: &mut HeaderMap, id: &str, reason: &'static str) {
+    headers.append(CACHE_STATUS, value(&CacheStatus::Bypass(reason).text()));
+    headers.insert(names::HEADER_REQUEST_ID, value(id));
+}
+
 /// Dollars as the header shows them.
 pub(crate) fn decimal(amount: Nano) -> HeaderValue {
     value(&amount.to_string())
