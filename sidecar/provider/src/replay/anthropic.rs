@@ -18,7 +18,7 @@ const CUMULATIVE: [&str; 8] = [
 ];
 
 /// Usage that `message_start` does not know yet.
-const LATE_USAGE: [&str; 2] = ["iterations", "fallback_credit"];
+const LATE_USAGE: [&str; 3] = ["fallback_credit", "iterations", "output_tokens_details"];
 
 /// Beside `delta` in `message_delta`, and absent from `message_start`.
 const BESIDE: &str = "context_management";
