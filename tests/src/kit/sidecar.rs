@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use super::Client;
 
 /// Longest time from start to the ready line; generous, since tests share two cores.
-const READY: Duration = Duration::from_secs(60);
+const READY: Duration = Duration::from_mins(1);
 
 /// What a sidecar is started with.
 #[derive(Debug, Clone, Default)]
@@ -108,10 +108,18 @@ impl Launch {
             .arg(&policy)
             .arg("--secret-file")
             .arg(&secret);
-        command.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+        for flag in ["--listen", "--admin"] {
+            if !self.args.iter().any(|arg| arg == flag) {
+                command.args([flag, "127.0.0.1:0"]);
+            }
+        }
         if !self.upstream.is_empty() {
             command.args(["--anthropic-upstream", &self.upstream]);
             command.args(["--openai-upstream", &format!("{}/v1", self.upstream)]);
+        }
+        // A proxy of whoever runs the tests is not part of them.
+        for name in ["http_proxy", "https_proxy", "all_proxy", "no_proxy"] {
+            command.env_remove(name).env_remove(name.to_uppercase());
         }
         command
             .args(&self.args)
