@@ -256,3 +256,14 @@ pub(crate) fn provider_of(path_and_query: &str) -> Option<(Provider, &str)> {
         .map(|rest| (Provider::Anthropic, rest))
         .or_else(|| below(names::OPENAI_PREFIX).map(|rest| (Provider::OpenAi, rest)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_in_a_stage_ends_the_stage_alone() {
+        assert_eq!(guard("test", || 1), Some(1));
+        assert_eq!(guard("test", || -> u8 { panic!("a stage's own fault") }), None);
+    }
+}
