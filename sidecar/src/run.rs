@@ -4,6 +4,7 @@
 use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -19,6 +20,9 @@ use crate::client::TlsError;
 use crate::config::Config;
 use crate::pipeline::{self, Pipeline};
 use crate::{admin, local, server};
+
+/// Longest time that the last writes to the shared store may take after the drain.
+const FLUSH: Duration = Duration::from_secs(1);
 
 /// A setting that cannot work.
 #[derive(Debug, thiserror::Error)]
@@ -71,7 +75,7 @@ async fn serve(config: Config) -> Result<(), Error> {
     let grace = config.grace;
     let pipeline = Pipeline::new(config)?;
     let (stop, stopped) = watch::channel(false);
-    let for_proxy = pipeline.clone();
+    let (for_proxy, for_admin) = (pipeline.clone(), pipeline.clone());
     let serving = tokio::spawn(server::serve(
         proxy,
         move |request| dispatch(for_proxy.clone(), request),
@@ -82,7 +86,7 @@ async fn serve(config: Config) -> Result<(), Error> {
     let (_open, never) = watch::channel(false);
     let admin = tokio::spawn(server::serve(
         admin_port,
-        move |request| std::future::ready(admin::handle(&pipeline, &request)),
+        move |request| std::future::ready(admin::handle(&for_admin, &request)),
         never,
         grace,
     ));
@@ -95,6 +99,9 @@ async fn serve(config: Config) -> Result<(), Error> {
     stop.send_replace(true);
     if let Err(error) = serving.await {
         tracing::error!(%error, "the proxy ended early");
+    }
+    if tokio::time::timeout(FLUSH, pipeline.flush()).await.is_err() {
+        tracing::warn!("the shared store did not take the last answers in time");
     }
     admin.abort();
     tracing::info!("stopped");

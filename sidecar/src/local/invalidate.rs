@@ -46,11 +46,14 @@ pub(super) async fn run(pipeline: &Pipeline, body: &[u8]) -> Response<Body> {
     let now_ms = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or_default();
     let issued = match (asked.is_dry_run, asked.reaches_results) {
         // The only other layer holds nothing yet, so a ban on it alone matches nothing.
-        (_, false) => Ok(Issued {
-            id: None,
-            matched: 0,
-            is_complete: true,
-        }),
+        (_, false) => match asked.ban.problems() {
+            problems if problems.is_empty() => Ok(Issued {
+                id: None,
+                matched: 0,
+                is_complete: true,
+            }),
+            problems => Err(problems),
+        },
         (true, true) => pipeline.tiers.dry_run(&asked.ban, now_ms).await,
         (false, true) => pipeline.tiers.issue(&asked.ban, now_ms).await,
     };

@@ -101,6 +101,7 @@ pub(crate) fn finish(
     match collected {
         Collected::Broken => reply::own_error(exchange, record, &OwnError::DeadUpstream),
         Collected::Other(sent, reason) => {
+            store::lost(pipeline, &turn, reason);
             record.failed(reason);
             let served = Served {
                 model: sent.model.clone(),
@@ -110,6 +111,7 @@ pub(crate) fn finish(
             annotated(exchange, forward(sent), &turn, &served, Some(reason))
         }
         Collected::Large(head, body, served) => {
+            store::lost(pipeline, &turn, "too_large");
             record.cut("too_large");
             annotated(
                 exchange,
@@ -144,6 +146,7 @@ fn plain(
     let answer = match read.unwrap_or(Err("internal")) {
         Ok(answer) => answer,
         Err(reason) => {
+            store::lost(pipeline, &turn, reason);
             record.cut(reason);
             return annotated(exchange, response, &turn, &served, Some(reason));
         }
@@ -167,7 +170,13 @@ fn plain(
     };
     if let Some(leader) = &turn.leader {
         // Without a head its followers would take it for lost, and each would ask anew what is not stored.
-        leader.begin(shared_head(pipeline, exchange, &turn, response.headers(), &served.model));
+        leader.begin(shared_head(
+            pipeline,
+            exchange,
+            &turn,
+            response.headers(),
+            &served.model,
+        ));
     }
     if let Some(leader) = turn.leader {
         leader.finish(stored.map(Arc::new));

@@ -15,7 +15,9 @@ use llmcache_cache::seal::Digest;
 use llmcache_cache::single_flight::{Follower, Lost};
 use llmcache_provider::Endpoint;
 use llmcache_provider::error::stream_error;
+use llmcache_provider::replay::EchoFilter;
 use llmcache_provider::request::Echo;
+use tokio::time::{Instant, timeout_at};
 
 use super::account::Record;
 use super::reply::{self, CacheStatus};
@@ -41,13 +43,12 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    /// Whether the live bytes are what this caller would have got itself.
+    /// Whether the live bytes are, echoes aside, what this caller would have got itself.
     fn is_live_for(&self, pipeline: &Pipeline, exchange: &Exchange, plan: &Plan) -> bool {
         let request = &exchange.call.request;
         self.is_stream
             && request.wants_stream()
             && self.include_usage == request.wants_usage()
-            && self.echo == exchange.echo
             && self.bound.is_none_or(|(credential, exact)| {
                 credential == plan.credential && exact == plan::exact(&pipeline.key, exchange)
             })
@@ -63,8 +64,9 @@ pub(crate) async fn follow(
     mut follower: Follower<Head, Stored>,
     record: Record,
 ) -> Result<Response<Body>, (Option<Lost>, Record)> {
-    let wait = Duration::from_millis(pipeline.snapshot.result_cache.single_flight.wait_ms);
-    let head = match tokio::time::timeout(wait, follower.head()).await {
+    // One bound for both waits: a plain follower of a long stream waits for its end.
+    let wait = Instant::now() + Duration::from_millis(pipeline.snapshot.result_cache.single_flight.wait_ms);
+    let head = match timeout_at(wait, follower.head()).await {
         Err(_) => return Err((None, record)),
         Ok(Err(lost)) => return Err((Some(lost), record)),
         Ok(Ok(head)) => head,
@@ -72,10 +74,10 @@ pub(crate) async fn follow(
     if head.is_live_for(pipeline, exchange, plan) {
         return Ok(live(exchange, &head, follower, record));
     }
-    match follower.value().await {
-        Err(lost) => Err((Some(lost), record)),
-        Ok(None) => Err((None, record)),
-        Ok(Some(answer)) => {
+    match timeout_at(wait, follower.value()).await {
+        Ok(Err(lost)) => Err((Some(lost), record)),
+        Err(_) | Ok(Ok(None)) => Err((None, record)),
+        Ok(Ok(Some(answer))) => {
             let share = answer.share(|| plan::exact(&pipeline.key, exchange), plan.credential);
             if share == Share::Nothing {
                 return Err((None, record));
@@ -106,6 +108,8 @@ fn live(exchange: &Arc<Exchange>, head: &Head, follower: Follower<Head, Stored>,
         follower,
         record: Some(record),
         endpoint: exchange.call.endpoint,
+        own: (head.echo != exchange.echo)
+            .then(|| Box::new(EchoFilter::new(exchange.call.endpoint, exchange.echo.clone()))),
     };
     let mut response = Response::new(body.boxed_unsync());
     *response.headers_mut() = head.headers.clone();
@@ -124,6 +128,26 @@ struct Live {
     follower: Follower<Head, Stored>,
     record: Option<Record>,
     endpoint: Endpoint,
+    /// Puts this caller's echo in the place of the leader's, where they differ.
+    own: Option<Box<EchoFilter>>,
+}
+
+impl Live {
+    fn pass(&mut self, chunk: Bytes) -> Bytes {
+        let Some(own) = &mut self.own else { return chunk };
+        let mut out = Vec::with_capacity(chunk.len());
+        own.feed(&chunk, &mut out);
+        out.into()
+    }
+
+    /// What the filter still holds when the leader's stream has ended.
+    fn rest(&mut self) -> Vec<u8> {
+        let mut out = Vec::new();
+        if let Some(own) = self.own.take() {
+            own.finish(&mut out);
+        }
+        out
+    }
 }
 
 impl HttpBody for Live {
@@ -134,27 +158,36 @@ impl HttpBody for Live {
         if self.record.is_none() {
             return Poll::Ready(None);
         }
-        match ready!(self.follower.poll_next(context)) {
-            Some(Ok(chunk)) => Poll::Ready(Some(Ok(Frame::data(chunk)))),
-            Some(Err(_lost)) => {
-                if let Some(record) = self.record.take() {
-                    record.cut("leader_lost");
-                }
-                let error = stream_error(self.endpoint, "llmcache: the upstream ended the stream early");
-                Poll::Ready(Some(Ok(Frame::data(error))))
-            }
-            None => {
-                // The leader publishes its answer before the end of its stream, so it is there without waiting.
-                let value = self.follower.value().now_or_never();
-                if let Some(record) = self.record.take() {
-                    match value {
-                        Some(Ok(Some(answer))) => {
-                            record.followed(&answer);
-                        }
-                        _ => record.cut("leader_lost"),
+        loop {
+            match ready!(self.follower.poll_next(context)) {
+                Some(Ok(chunk)) => {
+                    let passed = self.pass(chunk);
+                    if !passed.is_empty() {
+                        return Poll::Ready(Some(Ok(Frame::data(passed))));
                     }
                 }
-                Poll::Ready(None)
+                Some(Err(_lost)) => {
+                    if let Some(record) = self.record.take() {
+                        record.cut("leader_lost");
+                    }
+                    let error = stream_error(self.endpoint, "llmcache: the upstream ended the stream early");
+                    let last = [self.rest(), error.into()].concat();
+                    return Poll::Ready(Some(Ok(Frame::data(last.into()))));
+                }
+                None => {
+                    // The leader publishes its answer before the end of its stream, so it is there without waiting.
+                    let value = self.follower.value().now_or_never();
+                    if let Some(record) = self.record.take() {
+                        match value {
+                            Some(Ok(Some(answer))) => {
+                                record.followed(&answer);
+                            }
+                            _ => record.cut("leader_lost"),
+                        }
+                    }
+                    let last = self.rest();
+                    return Poll::Ready((!last.is_empty()).then(|| Ok(Frame::data(last.into()))));
+                }
             }
         }
     }

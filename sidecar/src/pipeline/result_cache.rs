@@ -117,8 +117,9 @@ async fn find(pipeline: &Pipeline, plan: &Plan, now_ms: u64) -> Found {
 
 /// Leads, or follows until an answer comes or its leader is lost.
 async fn fly(pipeline: &Arc<Pipeline>, exchange: &Arc<Exchange>, plan: Plan, mut record: Record) -> Lookup {
+    let flight = plan.flight(&pipeline.key, exchange.epoch);
     loop {
-        match pipeline.flights.join(plan.key) {
+        match pipeline.flights.join(flight) {
             Role::Lead(leader) => {
                 // The last leader may have filled the in-process tier since the lookup.
                 if let Some(entry) = pipeline.tiers.peek(&plan.key, exchange.now_ms())

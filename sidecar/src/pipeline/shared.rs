@@ -165,6 +165,13 @@ impl Pipeline {
         Some(stats.breaker_open.load(Ordering::Relaxed) > 0)
     }
 
+    /// Waits until the shared store, if any, was offered every answer admitted so far.
+    pub(crate) async fn flush(&self) {
+        if let Some(redis) = &self.tiers.shared {
+            redis.flush().await;
+        }
+    }
+
     /// The exposition of all families.
     pub(crate) fn metrics_text(&self) -> Result<String, prometheus::Error> {
         let age = Timestamp::now().duration_since(self.started);
@@ -214,15 +221,25 @@ const REASONS: crate::metrics::Bypasses<'static> = &[
         "store",
         &[
             "banned",
+            "cancelled",
             "empty",
+            "error_event",
+            "expired",
+            "failed",
             routing::FALLBACK,
             "internal",
+            "malformed",
+            "paused",
             "refused",
             routing::RESCUE,
+            "status",
             "tags",
             "too_large",
             "tool_use",
             "truncated",
+            "unfinished",
+            "unknown",
+            "upstream_cut",
         ],
     ),
 ];

@@ -50,6 +50,13 @@ pub(crate) fn admit(
     (Some(stored), kept)
 }
 
+/// Counts why an answer that could have been stored never came to the gates.
+pub(crate) fn lost(pipeline: &Pipeline, turn: &Turn, reason: &'static str) {
+    if turn.admit.is_ok() {
+        pipeline.metrics.bypass("store", reason);
+    }
+}
+
 /// The gates in the order of how much they say about the answer.
 fn refuse(pipeline: &Pipeline, ended: &Ended) -> Option<&'static str> {
     let policy = &pipeline.snapshot.result_cache;

@@ -202,7 +202,10 @@ impl Tail {
         record.progress.output_bytes = reader.output_bytes();
         let answer = guard("store", || reader.finish().map_err(NotAnswer::word)).unwrap_or(Err("internal"));
         let (stored, kept) = match answer {
-            Err(reason) => (None, Err(reason)),
+            Err(reason) => {
+                store::lost(&pipeline, &turn, reason);
+                (None, Err(reason))
+            }
             Ok(answer) => {
                 let ended = Ended {
                     answer,
@@ -225,6 +228,7 @@ impl Tail {
 
     /// Accounts an answer that did not come to its end; its followers are lost with the leader.
     fn cut(self: Box<Self>, reason: &'static str) {
+        store::lost(&self.pipeline, &self.turn, reason);
         let Self { mut record, reader, .. } = *self;
         record.progress.usage = reader.usage();
         record.progress.output_bytes = reader.output_bytes();

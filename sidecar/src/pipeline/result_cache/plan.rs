@@ -31,6 +31,13 @@ impl Plan {
     pub(crate) fn class<'a>(&self, snapshot: &'a Snapshot) -> &'a TtlClass {
         &snapshot.ttl_classes[self.class]
     }
+
+    /// Names the flight: a call that began after a ban must not follow one from before it.
+    pub(crate) fn flight(&self, key: &NamespaceKey, epoch: u64) -> Digest {
+        let mut mac = key.mac("flight");
+        mac.field(&self.key.0).field(&epoch.to_be_bytes());
+        mac.finish()
+    }
 }
 
 /// Plans the lookup of one request; `Err` = the word why there is none.
