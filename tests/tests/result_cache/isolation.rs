@@ -31,18 +31,21 @@ async fn another_account_version_or_beta_is_a_miss() {
     }
 }
 
+/// Puts an end user's name into a body.
+type SetUser = fn(&mut Value, &str);
+
 #[tokio::test]
 async fn end_users_are_apart_unless_shared() {
     for (spec, is_shared) in [("", false), ("  scope: {endUsers: Shared}", true)] {
         let stage = Stage::start(cached_with("", spec)).await.unwrap();
-        let users: [(Endpoint, fn(&mut Value, &str)); 4] = [
+        let users: [(Endpoint, SetUser); 4] = [
             (Endpoint::Messages, |body, user| {
-                body["metadata"] = json!({"user_id": user})
+                body["metadata"] = json!({"user_id": user});
             }),
             (Endpoint::Chat, |body, user| body["user"] = json!(user)),
             (Endpoint::Chat, |body, user| body["safety_identifier"] = json!(user)),
             (Endpoint::Responses, |body, user| {
-                body["safety_identifier"] = json!(user)
+                body["safety_identifier"] = json!(user);
             }),
         ];
         for (number, (endpoint, set)) in users.into_iter().enumerate() {

@@ -13,6 +13,12 @@ use crate::{ban, cached_with, streamed};
 const STEPS: usize = 1_500;
 const LIFE: Duration = Duration::from_secs(1);
 
+const SPEC: &str = "  tags: [\"user:{header:x-who}\"]
+  scope: {tenantHeader: x-who}
+  ttlClasses:
+      - {name: short, ttl: 1s, match: {anyKeyword: [short]}}
+      - {name: long, ttl: 1h}";
+
 /// xorshift: the run is the same each time.
 struct Dice(u64);
 
@@ -29,7 +35,7 @@ impl Dice {
 fn numbered(request: &Value, serial: usize) -> Answer {
     let text = request["messages"][0]["content"]
         .as_str()
-        .or(request["input"].as_str())
+        .or_else(|| request["input"].as_str())
         .unwrap_or_default();
     Answer {
         parts: vec![Part::Text(format!("{text}/{serial};"))],
@@ -57,16 +63,11 @@ struct Known {
 
 #[tokio::test]
 async fn random_clients_never_see_a_foreign_stale_or_banned_answer() {
-    let spec = "  tags: [\"user:{header:x-who}\"]
-  scope: {tenantHeader: x-who}
-  ttlClasses:
-      - {name: short, ttl: 1s, match: {anyKeyword: [short]}}
-      - {name: long, ttl: 1h}";
     let config = llmcache_tests::fake::FakeConfig {
         event_chars: 256,
         ..Default::default()
     };
-    let stage = Stage::start_with(cached_with("", spec), config, []).await.unwrap();
+    let stage = Stage::start_with(cached_with("", SPEC), config, []).await.unwrap();
     stage.fake.set_answer(numbered);
     let mut dice = Dice(0x5eed_1234_5678_9abc);
     let mut known: HashMap<usize, Known> = HashMap::new();
