@@ -8,11 +8,21 @@ use crate::{ask, cached_with, streamed};
 
 const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
 
-async fn sidecar(fake: &Fake, url: &str, secret: &[u8]) -> anyhow::Result<Sidecar> {
+async fn unconnected(fake: &Fake, url: &str, secret: &[u8]) -> anyhow::Result<Sidecar> {
     let policy = cached_with("", "  tags: [\"canarytag:{user}\"]");
     let mut launch = Launch::new(policy, fake.url()).args(["--redis", url]);
     launch.secret = Some(secret.to_vec());
     launch.start().await
+}
+
+/// The same once it has reached the store: what is offered before is not written.
+async fn sidecar(fake: &Fake, url: &str, secret: &[u8]) -> anyhow::Result<Sidecar> {
+    let sidecar = unconnected(fake, url, secret).await?;
+    eventually("the store is reached", async || {
+        is_breaker_open(&sidecar).await.is_ok_and(|is_open| !is_open)
+    })
+    .await?;
+    Ok(sidecar)
 }
 
 /// Keys of the store, one to a line.
@@ -204,7 +214,7 @@ async fn killed_or_absent_store_fails_nothing() {
     let killed = sidecar(&fake, &redis.url(), SECRET).await.unwrap();
     killed.client().send(&Call::messages(&ask("before"))).await.unwrap();
     redis.signal(Signal::KILL).unwrap();
-    let absent = sidecar(&fake, "redis://127.0.0.1:1", SECRET).await.unwrap();
+    let absent = unconnected(&fake, "redis://127.0.0.1:1", SECRET).await.unwrap();
     for sidecar in [&killed, &absent] {
         for n in 0..10 {
             let call = Call::messages(&ask(&format!("dead {n}")));
