@@ -58,10 +58,7 @@ mod tests {
             }
         );
         assert!(of("Max-Age=0").no_cache);
-        assert_eq!(
-            of("max-age=\"60\", no-transform").max_age,
-            Some(Duration::from_mins(1))
-        );
+        assert_eq!(of("max-age=\"60\", no-transform").max_age, Some(Duration::from_mins(1)));
         assert_eq!(of("max-age=x, stale, ="), Control::default());
         assert!(of("private,only-if-cached").only_if_cached);
     }
