@@ -11,8 +11,9 @@ use llmcache_cache::redis::{Place, Redis};
 use llmcache_cache::seal::NamespaceKey;
 use llmcache_cache::single_flight::{Flights, Limits};
 use llmcache_cache::tiers::Tiers;
-use llmcache_policy::{Revision, Snapshot};
+use llmcache_policy::{Revision, Snapshot, Upstreams};
 use llmcache_provider::Provider;
+use llmcache_provider::request::{NoKey, Opaque};
 
 use super::follow::Head;
 use super::prompt_cache::Seen;
@@ -20,7 +21,7 @@ use super::result_cache::Asked;
 use super::routing;
 use super::stored::Stored;
 use crate::account::Account;
-use crate::client::Client;
+use crate::client::{Client, TlsError};
 use crate::config::Config;
 use crate::memory::Budget;
 use crate::metrics::{Metrics, Store};
@@ -103,6 +104,7 @@ impl Pipeline {
             .max()
             .unwrap_or_default();
         let bans = Arc::new(Bans::new(life(result_cache.max_age_ms)));
+        let (anthropic, openai) = clients(&snapshot.upstreams)?;
         Ok(Arc::new(Self {
             revision: snapshot.revision(),
             budget: Budget::of_container(),
@@ -118,8 +120,8 @@ impl Pipeline {
             seen: Seen::new(key.clone(), snapshot.prompt_cache.ttl),
             account: Account::new(prices, metrics.clone(), started),
             metrics,
-            anthropic: Client::new(snapshot.upstreams.anthropic.ca_bundle.as_deref())?,
-            openai: Client::new(snapshot.upstreams.openai.ca_bundle.as_deref())?,
+            anthropic,
+            openai,
             started,
             id_prefix: hex::encode(&key.mac("id").update(started.to_string().as_bytes()).clone().finish().0[..4]),
             ids: AtomicU64::new(0),
@@ -186,27 +188,28 @@ impl Pipeline {
     }
 }
 
+/// A client for each provider; the same one where both trust the same certificates, which are many to keep twice.
+fn clients(upstreams: &Upstreams) -> Result<(Client, Client), TlsError> {
+    let (anthropic, openai) = (&upstreams.anthropic.ca_bundle, &upstreams.openai.ca_bundle);
+    let client = Client::new(anthropic.as_deref())?;
+    let other = if anthropic == openai {
+        client.clone()
+    } else {
+        Client::new(openai.as_deref())?
+    };
+    Ok((client, other))
+}
+
 /// The words with which a layer says why it did not act; their series exist from the start.
 const REASONS: crate::metrics::Bypasses<'static> = &[
-    (
-        "parse",
-        &[
-            "cut",
-            "compressed",
-            "endpoint",
-            "memory",
-            "not_json",
-            "not_object",
-            "no_model",
-            "too_deep",
-            "too_large",
-        ],
-    ),
+    ("parse", &["compressed", "cut", "endpoint", "memory", "too_large"]),
+    ("parse", &Opaque::WORDS),
     ("routing", &[routing::FALLBACK, routing::RESCUE]),
     ("routing", routing::KEPT),
     (
         "result_cache",
         &[
+            "class",
             "disabled",
             "internal",
             "no_store",
@@ -214,9 +217,9 @@ const REASONS: crate::metrics::Bypasses<'static> = &[
             "observe_hit",
             "observe_miss",
             "sampled",
-            "stateful",
         ],
     ),
+    ("result_cache", &NoKey::WORDS),
     (
         "store",
         &[

@@ -32,7 +32,7 @@ pub enum NoKey {
 }
 
 impl NoKey {
-    /// Every reason, for metrics that exist from the start.
+    /// Every reason.
     pub const ALL: [Self; 13] = [
         Self::Compaction,
         Self::CountTokens,
@@ -49,8 +49,19 @@ impl NoKey {
         Self::UrlContent,
     ];
 
+    /// Every word, for metrics that exist from the start.
+    pub const WORDS: [&'static str; Self::ALL.len()] = {
+        let mut words = [""; Self::ALL.len()];
+        let mut at = 0;
+        while at < words.len() {
+            words[at] = Self::ALL[at].word();
+            at += 1;
+        }
+        words
+    };
+
     /// The closed word for headers and labels.
-    pub fn word(self) -> &'static str {
+    pub const fn word(self) -> &'static str {
         match self {
             Self::Compaction => "compaction",
             Self::CountTokens => "count_tokens",
