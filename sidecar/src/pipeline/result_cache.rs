@@ -26,6 +26,9 @@ pub(crate) mod plan;
 
 use plan::Plan;
 
+/// Timers have a grain of a millisecond and the task must be woken: the promise is the budget, not the timer.
+const TIMER_SLACK: Duration = Duration::from_millis(2);
+
 /// What the lookup came to.
 pub(crate) enum Lookup {
     /// Answered here.
@@ -109,7 +112,8 @@ pub(crate) async fn lookup(pipeline: &Arc<Pipeline>, exchange: &Arc<Exchange>, r
 
 async fn find(pipeline: &Pipeline, plan: &Plan, now_ms: u64) -> Found {
     let started = Instant::now();
-    let deadline = Deadline::after(Duration::from_millis(pipeline.snapshot.result_cache.store_budget_ms));
+    let budget = Duration::from_millis(pipeline.snapshot.result_cache.store_budget_ms);
+    let deadline = Deadline::after(budget.saturating_sub(TIMER_SLACK).max(budget / 2));
     let found = pipeline.tiers.lookup(&plan.key, now_ms, deadline).await;
     pipeline.metrics.lookup(Layer::ResultCache, started.elapsed());
     found
