@@ -77,12 +77,7 @@ impl Record {
 
     /// Answered by the provider; `stored` says whether the answer was admitted, or why not. Returns dollars saved.
     pub(crate) fn answered(self, usage: &Usage, billing: &Billing, stored: Result<(), &'static str>) -> Nano {
-        let served = if self.progress.marks > 0 {
-            Served::ProviderMarked
-        } else {
-            Served::Provider
-        };
-        let settlement = self.settle(usage, billing, served, false);
+        let settlement = self.settle(usage, billing, self.by_provider(), false);
         let net = settlement.net();
         self.close(settlement, None, stored);
         net
@@ -133,12 +128,15 @@ impl Record {
             )
         });
         usage.output = usage.output.max(self.progress.output_bytes.div_ceil(4));
-        let served = if self.progress.marks > 0 {
+        self.settle(&usage, &billing, self.by_provider(), true)
+    }
+
+    fn by_provider(&self) -> Served {
+        if self.progress.marks > 0 {
             Served::ProviderMarked
         } else {
             Served::Provider
-        };
-        self.settle(&usage, &billing, served, true)
+        }
     }
 
     fn settle(&self, usage: &Usage, billing: &Billing, served: Served, estimated: bool) -> Settlement {
