@@ -14,9 +14,20 @@ want() {
 }
 
 require_rust() {
-  command -v cargo >/dev/null || fail "cargo is missing: install Rust 1.95 or newer from https://rustup.rs, open a new shell, and run this again"
+  command -v cargo >/dev/null || fail "cargo is missing: install Rust 1.95 or newer with rustup, open a new shell, and run this again"
   cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1 ||
     fail "rustfmt or clippy is missing: run 'rustup component add rustfmt clippy', then this again"
+}
+
+# Builds outlive a clone, and cargo tells two clones' sources apart by their times alone: what another clone built of
+# our own crates is built again, what it built of everybody else's stays.
+claim_target() {
+  local target=${CARGO_TARGET_DIR:-} here
+  here=$(cd "$(dirname "$0")/../.." && pwd)
+  [ -n "$target" ] && [ "$(cat "$target/.clone" 2>/dev/null)" != "$here" ] || return 0
+  rm -rf "$target"/*/.fingerprint/llmcache-*
+  mkdir -p "$target"
+  printf '%s\n' "$here" >"$target/.clone"
 }
 
 install() {
@@ -34,7 +45,7 @@ install() {
 
 for kind in "$@"; do
   case $kind in
-    rust) require_rust; want build-essential cc --version ;;
+    rust) require_rust; claim_target; want build-essential cc --version ;;
     redis) want redis-server command -v redis-server ;;
     nginx) want nginx-light command -v nginx ;;
     python) want python3 python3 --version; want python3-venv python3 -c 'import ensurepip, venv' ;;
