@@ -3,7 +3,7 @@
 use llmcache_crds::policy;
 use llmcache_policy::{
     Mode, ResultCache,
-    result_cache::{Sampled, SingleFlight, StoredResponses, ToolAnswers},
+    result_cache::{Embeddings, Sampled, SingleFlight, StoredResponses, ToolAnswers},
 };
 
 use super::read;
@@ -21,8 +21,7 @@ pub(super) fn compile(written: Option<&policy::ResultCache>, ceiling: Mode) -> R
         stored_responses,
         repeat_window,
         single_flight,
-        // Requests for embeddings pass through in this version.
-        embeddings: _,
+        embeddings,
     } = written.unwrap_or(&absent);
     let default_mode = match written {
         Some(_) => Mode::Enforce,
@@ -49,6 +48,16 @@ pub(super) fn compile(written: Option<&policy::ResultCache>, ceiling: Mode) -> R
         },
         repeat_window_ms: read::milliseconds(repeat_window.as_ref(), "0s"),
         single_flight: compile_flight(single_flight.as_ref()),
+        embeddings: compile_embeddings(embeddings.as_ref()),
+    }
+}
+
+fn compile_embeddings(written: Option<&policy::Embeddings>) -> Embeddings {
+    let ttl = written.and_then(|embeddings| embeddings.ttl.as_ref());
+    let max_age = written.and_then(|embeddings| embeddings.max_age.as_ref());
+    Embeddings {
+        ttl_ms: read::milliseconds(ttl, "720h"),
+        max_age_ms: read::milliseconds(max_age, "720h"),
     }
 }
 

@@ -7,6 +7,7 @@ use super::read;
 
 const DEFAULT_NAME: &str = "dynamic";
 const DEFAULT_TTL: &str = "1h";
+const DEFAULT_STALE: &str = "0s";
 
 pub(super) fn compile(written: Option<&[policy::TtlClass]>, max_age_ms: u64) -> Vec<TtlClass> {
     let written = written.unwrap_or_default();
@@ -16,6 +17,8 @@ pub(super) fn compile(written: Option<&[policy::TtlClass]>, max_age_ms: u64) -> 
         classes.push(TtlClass {
             name: free_name(written),
             ttl_ms: read::milliseconds(None, DEFAULT_TTL).min(max_age_ms),
+            stale_while_revalidate_ms: 0,
+            stale_if_error_ms: 0,
             matches: Match::default(),
         });
     }
@@ -26,6 +29,8 @@ fn class(written: &policy::TtlClass) -> TtlClass {
     TtlClass {
         name: written.name.clone(),
         ttl_ms: read::milliseconds(Some(&written.ttl), DEFAULT_TTL),
+        stale_while_revalidate_ms: read::milliseconds(written.stale_while_revalidate.as_ref(), DEFAULT_STALE),
+        stale_if_error_ms: read::milliseconds(written.stale_if_error.as_ref(), DEFAULT_STALE),
         matches: written.matches.as_ref().map_or_else(Match::default, conditions),
     }
 }

@@ -214,9 +214,7 @@ fn what_this_version_does_not_act_on_is_a_warning_at_its_field() {
         "upstreams": {"anthropic": {"url": "https://gateway.example/v1"}},
         "scope": {"share": "Namespace"},
         "selector": {},
-        "ttlClasses": [{"name": "a", "ttl": "1h", "staleWhileRevalidate": "5m", "staleIfError": "1h",
-            "similarityThreshold": 0.9}],
-        "resultCache": {"embeddings": {}},
+        "ttlClasses": [{"name": "a", "ttl": "1h", "similarityThreshold": 0.9}],
         "semanticCache": {},
         "promptCache": {"hold": "1s"},
         "routing": {"requestModels": ["a*"], "tiers": [{"name": "t", "models": {"openai": "m"}}],
@@ -231,13 +229,10 @@ fn what_this_version_does_not_act_on_is_a_warning_at_its_field() {
         "spec.invalidation[0].onChange",
         "spec.promptCache.hold",
         "spec.promptCache.strategy",
-        "spec.resultCache.embeddings",
         "spec.routing.defaultTier",
         "spec.semanticCache",
         "spec.stores.class",
         "spec.ttlClasses[0].similarityThreshold",
-        "spec.ttlClasses[0].staleIfError",
-        "spec.ttlClasses[0].staleWhileRevalidate",
         "spec.upstreams.anthropic.url",
     ];
     assert_eq!(paths, expected);
@@ -246,7 +241,8 @@ fn what_this_version_does_not_act_on_is_a_warning_at_its_field() {
     assert_eq!(local, ["spec.selector", "spec.scope.share", "spec.stores"]);
 
     let quiet = json!({"promptCache": {"strategy": "Always", "hold": "0ms"}, "semanticCache": {"mode": "Disabled"},
-        "stores": {"class": "default"}});
+        "ttlClasses": [{"name": "a", "ttl": "1h", "staleWhileRevalidate": "5m", "staleIfError": "1h"}],
+        "resultCache": {"embeddings": {"ttl": "24h"}}, "stores": {"class": "default"}});
     assert_eq!(load(&policy(&quiet)).unwrap().policies[0].1, []);
 }
 

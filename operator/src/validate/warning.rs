@@ -38,7 +38,6 @@ pub(super) fn warnings(policy: &Validated) -> Vec<Warning> {
     .flatten()
     .collect();
     warnings.extend(of_ttl_classes(spec));
-    warnings.extend(of_embeddings(spec));
     warnings.extend(of_hold(spec));
     warnings.extend(spec.routing.iter().flat_map(of_routing));
     warnings.extend(of_invalidation(spec));
@@ -77,37 +76,14 @@ fn of_upstreams(spec: &LLMCachePolicySpec) -> Option<Warning> {
 }
 
 fn of_ttl_classes(spec: &LLMCachePolicySpec) -> Vec<Warning> {
-    let mut warnings = Vec::new();
-    for (index, class) in spec.ttl_classes.iter().flatten().enumerate() {
-        for (field, is_present, instead) in [
-            (
-                "staleWhileRevalidate",
-                class.stale_while_revalidate.is_some(),
-                "nothing is served past its ttl",
-            ),
-            (
-                "staleIfError",
-                class.stale_if_error.is_some(),
-                "nothing is served past its ttl",
-            ),
-            (
-                "similarityThreshold",
-                class.similarity_threshold.is_some(),
-                "questions are looked up exactly",
-            ),
-        ] {
-            if is_present {
-                warnings.push(unused(&format!("spec.ttlClasses[{index}].{field}"), instead));
-            }
-        }
-    }
-    warnings
-}
-
-fn of_embeddings(spec: &LLMCachePolicySpec) -> Option<Warning> {
-    spec.result_cache.as_ref()?.embeddings.as_ref()?;
-    let instead = "requests for embeddings pass through";
-    Some(unused("spec.resultCache.embeddings", instead))
+    let written = spec.ttl_classes.iter().flatten().enumerate();
+    let with_threshold = written.filter(|(_, class)| class.similarity_threshold.is_some());
+    with_threshold
+        .map(|(index, _)| {
+            let path = format!("spec.ttlClasses[{index}].similarityThreshold");
+            unused(&path, "questions are looked up exactly")
+        })
+        .collect()
 }
 
 fn of_semantic_cache(spec: &LLMCachePolicySpec) -> Option<Warning> {

@@ -27,6 +27,8 @@ pub struct ResultCache {
     pub repeat_window_ms: u64,
     /// Whether identical concurrent calls share one upstream call.
     pub single_flight: SingleFlight,
+    /// Life of stored embeddings.
+    pub embeddings: Embeddings,
 }
 
 /// Which requests with a sampling temperature are cached; an absent temperature counts as 1.
@@ -65,4 +67,13 @@ pub struct SingleFlight {
     pub enabled: bool,
     /// Longest wait of a follower for the leader's first byte, milliseconds.
     pub wait_ms: u64,
+}
+
+/// Life of stored embeddings, each of which is an entry of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Embeddings {
+    /// Life of an entry, milliseconds, up to `max_age_ms`; a hit never extends it.
+    pub ttl_ms: u64,
+    /// No embedding older than this is ever served, milliseconds.
+    pub max_age_ms: u64,
 }

@@ -13,6 +13,10 @@ pub struct TtlClass {
     pub name: String,
     /// Life of an entry in milliseconds; a hit never extends it.
     pub ttl_ms: u64,
+    /// How long past its life an entry is served, marked as stale, while one refresh runs behind, milliseconds; 0 = never.
+    pub stale_while_revalidate_ms: u64,
+    /// How long past its life an entry is served, marked as stale, when the provider fails, milliseconds; 0 = never.
+    pub stale_if_error_ms: u64,
     /// All conditions must hold; the default class has none.
     pub matches: Match,
 }
