@@ -135,6 +135,15 @@ impl Record {
         self.id = None;
     }
 
+    /// Accounts a call of ours that refreshed what was served stale: what it cost, and no request.
+    pub(crate) fn refreshed(mut self, model: &str, settlement: &Settlement) {
+        self.id = None;
+        let settlement = settlement.as_refresh();
+        let model = self.account.model_label(self.provider, model);
+        self.account.metrics.spent(model, &settlement);
+        self.account.ledger.spent(&settlement);
+    }
+
     /// Accounts the request; the line's id is the record's, whatever it says.
     pub fn close(mut self, line: Line, delivery: &Delivery) {
         if let Some(id) = self.id.take() {

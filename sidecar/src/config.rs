@@ -22,6 +22,8 @@ pub struct Config {
     pub redis: Option<String>,
     /// The install secret, at least 32 bytes; the namespace's key is derived from it.
     pub secret: Vec<u8>,
+    /// The install secret before it, whose answers and bans are still read; none = it never changed.
+    pub previous_secret: Option<Vec<u8>>,
     /// Prices the ledger counts with.
     pub prices: PriceTable,
     /// How long open requests may finish after SIGTERM.

@@ -11,6 +11,7 @@ pub mod run;
 mod admin;
 mod body;
 mod client;
+mod clock;
 mod local;
 mod memory;
 mod pipeline;

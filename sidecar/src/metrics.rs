@@ -6,11 +6,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use llmcache_cache::budget::StoreStats;
 use llmcache_policy::names::METRIC_PREFIX;
 use llmcache_provider::Endpoint;
 use prometheus::{Error, Registry, TextEncoder};
 
-use crate::account::{Delivery, Line};
+use crate::account::{Delivery, Line, Settlement};
 use crate::outcome::Layer;
 
 mod family;
@@ -79,14 +80,9 @@ impl Metrics {
         self.traffic.followers.inc();
     }
 
-    /// State of a store: requests that went on without it so far, and whether it is avoided now.
-    pub fn store(&self, store: Store, budget_exceeded: u64, is_open: bool) {
-        let counter = self.health.budget_exceeded.with_label_values(&[store.word()]);
-        counter.inc_by(budget_exceeded.saturating_sub(counter.get()));
-        self.health
-            .breaker_open
-            .with_label_values(&[store.word()])
-            .set(if is_open { 1.0 } else { 0.0 });
+    /// State of a store, by its counters so far.
+    pub fn store(&self, store: Store, stats: &StoreStats) {
+        self.health.store(store.word(), stats);
     }
 
     /// Age of the policy in force.
@@ -104,6 +100,11 @@ impl Metrics {
         // Held until all is gathered: dollar counters are set anew for each reading.
         let _dollars = self.spend.publish();
         TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+
+    /// Counts what a call of ours cost that is no request.
+    pub(crate) fn spent(&self, model: &Arc<str>, settlement: &Settlement) {
+        self.spend.record(model, settlement);
     }
 
     /// Counts one request; only the account calls it, once per request.

@@ -37,10 +37,11 @@ pub(crate) mod upstream;
 pub(crate) use shared::Pipeline;
 
 use account::Record;
+use completion::Collected;
 use parse::{Call, Parsed};
 use prompt_cache::Marked;
 use result_cache::control::Control;
-use result_cache::{Lookup, Turn};
+use result_cache::{Lookup, Turn, stale};
 use routing::Route;
 use scope::Scope;
 
@@ -52,10 +53,8 @@ pub(crate) struct Exchange {
     pub started: Instant,
     /// The same by the wall clock.
     pub started_at: Timestamp,
-    /// The same in milliseconds.
+    /// The same by the clock that answers age by, in milliseconds.
     pub started_ms: u64,
-    /// The ban epoch when it arrived: a ban issued later kills its answer.
-    pub epoch: u64,
     /// The request.
     pub call: Call,
     /// What its answer repeats of it.
@@ -77,7 +76,7 @@ pub(crate) async fn handle(
     rest: String,
     request: Request<Incoming>,
 ) -> Response<Body> {
-    let (started, started_at, epoch) = (Instant::now(), Timestamp::now(), pipeline.tiers.bans.epoch());
+    let (started, started_at, started_ms) = (Instant::now(), Timestamp::now(), pipeline.clock.now_ms());
     let id = pipeline.next_id();
     let call = match parse::read(&pipeline.budget, provider, &rest, request).await {
         Parsed::Typed(call) => *call,
@@ -95,8 +94,7 @@ pub(crate) async fn handle(
         id,
         started,
         started_at,
-        started_ms: u64::try_from(started_at.as_millisecond()).unwrap_or_default(),
-        epoch,
+        started_ms,
         echo: call.request.echo(),
         control: Control::of(&call.headers),
         call,
@@ -115,6 +113,10 @@ pub(crate) async fn handle(
         Lookup::Answered(response) => return response,
         Lookup::Upstream(turn, record) => (*turn, record),
     };
+    ask(pipeline, exchange, turn, record).await
+}
+
+fn mark(pipeline: &Pipeline, exchange: &Exchange) -> Marked {
     let marked = guard("prompt_cache", || {
         let scope = exchange.scope.as_ref().ok();
         prompt_cache::mark(
@@ -125,7 +127,7 @@ pub(crate) async fn handle(
             &exchange.route.model,
         )
     });
-    ask(pipeline, exchange, turn, marked.unwrap_or_default(), record).await
+    marked.unwrap_or_default()
 }
 
 /// The lookup behind a guard of its own, since it waits.
@@ -145,25 +147,20 @@ async fn look_up(pipeline: &Arc<Pipeline>, exchange: &Arc<Exchange>, record: Rec
     }
 }
 
-/// Stages *upstream*, *store* and *account*. A leader goes on without its client while others follow it.
-async fn ask(
-    pipeline: Arc<Pipeline>,
-    exchange: Arc<Exchange>,
-    turn: Turn,
-    marked: Marked,
-    mut record: Record,
-) -> Response<Body> {
+/// Stages *`prompt_cache`*, *upstream*, *store* and *account*. A leader goes on without its client while others follow
+/// it.
+async fn ask(pipeline: Arc<Pipeline>, exchange: Arc<Exchange>, turn: Turn, mut record: Record) -> Response<Body> {
+    let marked = mark(&pipeline, &exchange);
     record.progress.bypass = turn.bypass;
     if let Some(reason) = turn.bypass {
         pipeline.metrics.bypass("result_cache", reason);
     }
     if turn.leader.is_none() {
-        let sent = match upstream::send(&pipeline, &exchange, &marked, &mut record).await {
-            Ok(sent) => sent,
-            Err(error) => return reply::own_error(&exchange, record, &error),
+        let collected = match upstream::send(&pipeline, &exchange, &marked, &mut record).await {
+            Ok(sent) => completion::collect(&pipeline, sent).await,
+            Err(error) => Collected::None(error),
         };
-        let collected = completion::collect(&pipeline, sent).await;
-        return completion::finish(&pipeline, &exchange, turn, collected, record);
+        return respond(&pipeline, &exchange, turn, collected, record).await;
     }
     let provider = exchange.call.endpoint.provider();
     let (client, answer) = oneshot::channel();
@@ -183,19 +180,35 @@ async fn lead(
     mut client: oneshot::Sender<Response<Body>>,
 ) {
     let sent = upstream::send(&pipeline, &exchange, &marked, &mut record);
-    let response = match while_wanted(&mut client, &turn, sent).await {
-        None => return,
-        Some(Err(error)) => reply::own_error(&exchange, record, &error),
-        Some(Ok(sent)) => {
-            let collected = completion::collect(&pipeline, sent);
-            let Some(collected) = while_wanted(&mut client, &turn, collected).await else {
-                return;
-            };
-            completion::finish(&pipeline, &exchange, turn, collected, record)
-        }
+    let Some(sent) = while_wanted(&mut client, &turn, sent).await else {
+        return;
     };
+    let collected = match sent {
+        Ok(sent) => while_wanted(&mut client, &turn, completion::collect(&pipeline, sent)).await,
+        Err(error) => Some(Collected::None(error)),
+    };
+    let Some(collected) = collected else { return };
+    let response = respond(&pipeline, &exchange, turn, collected, record).await;
     // A client that has gone drops the body, which reads on by itself while others follow.
     drop(client.send(response));
+}
+
+/// The answer in hand, or where the provider failed a stale one if the policy allows it.
+async fn respond(
+    pipeline: &Arc<Pipeline>,
+    exchange: &Arc<Exchange>,
+    mut turn: Turn,
+    collected: Collected,
+    record: Record,
+) -> Response<Body> {
+    let stale = match collected.failure() {
+        Some(failure) => stale::stand_in(pipeline, exchange, &mut turn, failure).await,
+        None => None,
+    };
+    match stale {
+        Some((hit, failure)) => stale::answer(exchange, turn, &hit, failure, record),
+        None => completion::finish(pipeline, exchange, turn, collected, record),
+    }
 }
 
 /// Runs `work` to its end, or until the client has gone and nobody follows.

@@ -21,6 +21,8 @@ use crate::config::Config;
 use crate::pipeline::{self, Pipeline};
 use crate::{admin, local, server};
 
+/// Longest time that a start waits for the shared store: nothing is cached without it, but everything is served.
+const WARM: Duration = Duration::from_millis(500);
 /// Longest time that the last writes to the shared store may take after the drain.
 const FLUSH: Duration = Duration::from_secs(1);
 
@@ -74,6 +76,7 @@ async fn serve(config: Config) -> Result<(), Error> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let grace = config.grace;
     let pipeline = Pipeline::new(config)?;
+    pipeline.warm(WARM).await;
     let (stop, stopped) = watch::channel(false);
     let (for_proxy, for_admin) = (pipeline.clone(), pipeline.clone());
     let serving = tokio::spawn(server::serve(

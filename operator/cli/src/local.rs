@@ -47,6 +47,10 @@ pub(crate) struct Args {
     /// Default: `$XDG_STATE_HOME/llmcache/secret`, else `~/.local/state/llmcache/secret`.
     #[arg(long, value_name = "FILE", env = "LLMCACHE_SECRET_FILE")]
     secret_file: Option<PathBuf>,
+    /// The secret file before this one: what was stored under it is still read, and bans still reach it. First give every
+    /// process both files the old way round, then exchange them.
+    #[arg(long, value_name = "FILE", env = "LLMCACHE_PREVIOUS_SECRET_FILE")]
+    previous_secret_file: Option<PathBuf>,
     /// Price file (JSON, dollars per million tokens) whose rows replace the shipped ones of the same provider and id.
     #[arg(long, value_name = "FILE", env = "LLMCACHE_PRICES")]
     prices: Option<PathBuf>,
@@ -130,7 +134,10 @@ fn config(args: &Args) -> Result<Config, Failure> {
         Failure::Problems(lines) | Failure::Usage(lines) => problems.extend(lines),
     });
     let secret = secret::read(args.secret_file.as_deref()).map_err(|problem| problems.push(problem));
-    let (Ok(prices), Ok(secret), true) = (prices, secret, problems.is_empty()) else {
+    let previous_secret = args.previous_secret_file.as_deref().map(secret::previous).transpose();
+    let previous_secret = previous_secret.map_err(|problem| problems.push(problem));
+    let (Ok(prices), Ok(secret), Ok(previous_secret), true) = (prices, secret, previous_secret, problems.is_empty())
+    else {
         return Err(Failure::Usage(problems));
     };
     for address in [args.listen, args.admin]
@@ -146,6 +153,7 @@ fn config(args: &Args) -> Result<Config, Failure> {
         admin: args.admin,
         redis: args.redis.clone(),
         secret,
+        previous_secret,
         prices,
         grace: Duration::from_secs(args.grace),
     })

@@ -1,198 +1,197 @@
-//! Bans inside one process: what an invalidation forbids to serve, at a cost that does not grow with the store.
+//! What an invalidation forbids to serve, at a cost that does not grow with the store.
 //!
-//! A ban is ordered against answers by an epoch taken when a request *starts*, so an answer in flight is covered.
-//! It is not durable and reaches no other process.
+//! A ban is ordered against answers by an epoch taken before the provider is asked, so an answer in flight is covered.
+//! Epochs count in a *log*: this process's own, or one kept in a shared store and read here by page. An answer whose
+//! log is not known here is forbidden: nobody can say which bans came after it.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use parking_lot::RwLock;
 
 use crate::entry::Entry;
 
+mod ban;
 mod live;
-mod pattern;
+mod log;
+pub(crate) mod pattern;
 #[cfg(test)]
 mod tests;
 
+pub use ban::{Ban, CLASS_MAX, MODEL_MAX, PATTERN_MAX, Problem};
 pub(crate) use live::Live;
+pub(crate) use log::Page;
 
-/// Live bans kept apart; past it the oldest two become one that kills at least what they did.
+use log::Log;
+
+/// Live bans of one log kept apart; past it the oldest two become one that kills at least what they did.
 pub const LIVE_MAX: usize = 4_096;
 
-/// Longest pattern in characters.
-pub const PATTERN_MAX: usize = 128;
+/// Bans waiting to be made durable; past it the oldest two become one.
+const HELD_MAX: usize = 64;
 
-/// Longest model glob in characters.
-pub const MODEL_MAX: usize = 256;
-
-/// Longest class name in characters: a DNS label.
-pub const CLASS_MAX: usize = 63;
-
-/// What to kill; every condition given must hold, and at least one must be given.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Ban {
-    /// Matched against each tag: `*` is any run, a closing `:*` also nothing; `*` alone matches every entry.
-    pub pattern: Option<String>,
-    /// Glob over the model that answered.
-    pub model: Option<String>,
-    /// Name of a TTL class.
-    pub class: Option<String>,
-    /// Only entries whose request started at least this long before the ban.
-    pub older_than: Option<Duration>,
+/// A place in the order of bans.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Stamp {
+    /// The log that counts.
+    pub log: u64,
+    /// Its last ban at that moment.
+    pub epoch: u64,
 }
 
-/// One thing wrong with a ban.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{field}: {message}")]
-pub struct Problem {
-    /// Name of the member as the caller wrote it.
-    pub field: &'static str,
-    /// What is wrong and how to mend it.
-    pub message: String,
-}
-
-/// The bans in force and the epoch that orders answers against them.
-#[derive(Debug)]
+/// The bans in force here.
+#[derive(Debug, Default)]
 pub struct Bans {
-    issuer: u64,
-    longest_life_ms: u64,
-    epoch: AtomicU64,
-    /// In rising order of epoch; the front may stand for many merged ones.
-    live: RwLock<VecDeque<Live>>,
+    state: RwLock<State>,
+    /// Rises with every change, so that an entry is matched once against each ban.
+    version: AtomicU64,
 }
 
-impl Ban {
-    /// Every problem at once; empty when the ban can be issued.
-    pub fn problems(&self) -> Vec<Problem> {
-        let mut problems = Vec::new();
-        if *self == Self::default() {
-            problems.push(Problem {
-                field: "pattern",
-                message: "give at least one of pattern, model, class, olderThan".into(),
-            });
-        }
-        let bounded = [
-            ("pattern", &self.pattern, PATTERN_MAX),
-            ("model", &self.model, MODEL_MAX),
-            ("class", &self.class, CLASS_MAX),
-        ];
-        for (field, value, max) in bounded {
-            let Some(value) = value else { continue };
-            if let Some(message) = text_problem(value, max) {
-                problems.push(Problem { field, message });
-            }
-        }
-        problems
-    }
+/// A ban in force here alone until its log has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Held {
+    id: u64,
+    pub(crate) live: Live,
+    /// Whoever issued it has given up: it is tried again behind the requests.
+    is_left: bool,
+}
 
-    fn check(&self) -> Result<(), Vec<Problem>> {
-        let problems = self.problems();
-        if problems.is_empty() { Ok(()) } else { Err(problems) }
-    }
+#[derive(Debug, Default)]
+struct State {
+    /// The log that is written, then the one of the previous key.
+    logs: [Option<Log>; 2],
+    held: VecDeque<Held>,
+    next_held: u64,
 }
 
 impl Bans {
-    /// No bans yet; one older than `longest_life` is dropped, for every answer it could kill is gone.
-    pub fn new(longest_life: Duration) -> Self {
-        Self {
-            issuer: process_id(),
-            longest_life_ms: u64::try_from(longest_life.as_millis()).unwrap_or(u64::MAX),
-            epoch: AtomicU64::new(0),
-            live: RwLock::default(),
-        }
+    /// The bans of a process that shares its answers with none.
+    pub fn local() -> Self {
+        let bans = Self::default();
+        bans.learn(0, Page::first(process_id()));
+        bans
     }
 
-    /// The epoch to take when a request starts and to put into its entry.
-    pub fn epoch(&self) -> u64 {
-        self.epoch.load(Ordering::Acquire)
+    /// The place in the order of bans to put into an answer; `None` while no log is known.
+    pub fn stamp(&self) -> Option<Stamp> {
+        self.state.read().logs[0].as_ref().map(Log::stamp)
     }
 
-    /// Bans in force, at most `LIVE_MAX`.
+    /// Bans in force.
     pub fn len(&self) -> usize {
-        self.live.read().len()
+        let state = self.state.read();
+        state.held.len() + state.logs.iter().flatten().map(Log::len).sum::<usize>()
     }
 
     /// Whether no ban is in force.
     pub fn is_empty(&self) -> bool {
-        self.live.read().is_empty()
+        self.len() == 0
     }
 
-    /// Whether a ban issued after the entry's request started forbids it.
+    /// Whether a ban that came after the entry's request forbids it.
     pub fn forbid(&self, entry: &Entry) -> bool {
-        self.forbid_since(entry, entry.epoch)
+        self.state.read().forbid(entry, 0)
     }
 
-    /// As `forbid`, for an entry already found allowed at epoch `cleared`.
+    /// Rises with every change; see `forbid_since`.
+    pub(crate) fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    /// As `forbid`, for an entry found allowed at an earlier version.
     pub(crate) fn forbid_since(&self, entry: &Entry, cleared: u64) -> bool {
-        if cleared >= self.epoch() {
-            return false;
-        }
-        let live = self.live.read();
-        live.iter()
-            .rev()
-            .take_while(|ban| ban.epoch > cleared)
-            .any(|ban| ban.matches(entry))
+        cleared < self.version() && self.state.read().forbid(entry, cleared)
     }
 
-    /// The epoch of an entry that another process wrote: before every ban not older than the entry.
-    pub(crate) fn epoch_at(&self, stored_at_ms: u64) -> u64 {
-        let live = self.live.read();
-        let later = live.iter().find(|ban| ban.at_ms >= stored_at_ms);
-        later.map_or_else(|| self.epoch(), |ban| ban.epoch - 1)
+    /// Puts a ban into the log of this process alone; gives its name.
+    pub(crate) fn issue(&self, live: Live) -> String {
+        let mut state = self.state.write();
+        let version = self.version() + 1;
+        let stamp = state.logs[0]
+            .get_or_insert_with(|| Log::new(process_id()))
+            .issue(live, version);
+        self.version.store(version, Ordering::Release);
+        stamp.name()
     }
 
-    /// Puts a ban in force, or lists every problem with it.
-    pub(crate) fn set(&self, ban: &Ban, now_ms: u64) -> Result<Live, Vec<Problem>> {
-        ban.check()?;
-        let mut live = self.live.write();
-        let epoch = self.epoch() + 1;
-        let new = Live::new(ban, epoch, now_ms);
-        while live
-            .front()
-            .is_some_and(|old| old.at_ms.saturating_add(self.longest_life_ms) < now_ms)
+    /// Puts a ban in force here until it is released; it kills answers of any age.
+    pub(crate) fn hold(&self, live: Live) -> Held {
+        let mut state = self.state.write();
+        let id = state.next_held;
+        state.next_held += 1;
+        let held = Held {
+            id,
+            live,
+            is_left: false,
+        };
+        state.held.push_back(held.clone());
+        if state.held.len() > HELD_MAX
+            && let (Some(oldest), Some(next)) = (state.held.pop_front(), state.held.pop_front())
         {
-            live.pop_front();
+            state.held.push_front(Held {
+                id: next.id,
+                live: oldest.live.merge(next.live),
+                is_left: true,
+            });
         }
-        live.push_back(new.clone());
-        if live.len() > LIVE_MAX
-            && let (Some(oldest), Some(next)) = (live.pop_front(), live.pop_front())
-        {
-            live.push_front(oldest.merge(next));
-        }
-        // After the list, so that an answer which starts at this epoch starts after the ban.
-        self.epoch.store(epoch, Ordering::Release);
-        Ok(new)
+        self.version.fetch_add(1, Ordering::Release);
+        held
     }
 
-    /// The ban as it would be in force, without putting it there.
-    pub(crate) fn preview(&self, ban: &Ban, now_ms: u64) -> Result<Live, Vec<Problem>> {
-        ban.check()?;
-        Ok(Live::new(ban, self.epoch() + 1, now_ms))
+    /// Leaves a held ban to be tried again.
+    pub(crate) fn leave(&self, held: &Held) {
+        let mut state = self.state.write();
+        let known = state.held.iter_mut().find(|known| known.id == held.id);
+        if let Some(known) = known {
+            known.is_left = true;
+        }
     }
 
-    /// The name of a ban in logs and replies.
-    pub(crate) fn name(&self, ban: &Live) -> String {
-        format!("{:08x}-{}", self.issuer & 0xffff_ffff, ban.epoch)
+    /// The bans to be tried again.
+    pub(crate) fn left(&self) -> Vec<Held> {
+        let state = self.state.read();
+        state.held.iter().filter(|held| held.is_left).cloned().collect()
+    }
+
+    /// Ends a hold, unless it has become wider meanwhile.
+    pub(crate) fn release(&self, held: &Held) {
+        self.state.write().held.retain(|other| other != held);
+    }
+
+    /// Takes in what a log says: the `slot` is 0 for the one that is written, 1 for the previous key's.
+    pub(crate) fn learn(&self, slot: usize, page: Page) {
+        if page.is_nothing_new() {
+            return;
+        }
+        let mut state = self.state.write();
+        let version = self.version() + 1;
+        match &mut state.logs[slot] {
+            Some(log) if log.is_continued_by(&page) => log.append(page, version),
+            log if page.after.is_none() => *log = Some(Log::from_page(page, version)),
+            // A gap would hide bans: without the log, everything of it is forbidden.
+            log => *log = None,
+        }
+        self.version.store(version, Ordering::Release);
+    }
+}
+
+impl State {
+    fn forbid(&self, entry: &Entry, cleared: u64) -> bool {
+        let Some(log) = self.logs.iter().flatten().find(|log| log.id() == entry.stamp.log) else {
+            return true;
+        };
+        log.forbids(entry, cleared) || self.held.iter().any(|held| held.live.matches(entry))
+    }
+}
+
+impl Stamp {
+    /// The name of the ban that has this place, in logs and replies.
+    pub(crate) fn name(self) -> String {
+        format!("{:08x}-{}", self.log & 0xffff_ffff, self.epoch)
     }
 }
 
 /// A number that no other process has; without randomness the system's process id stands in.
 pub(crate) fn process_id() -> u64 {
     getrandom::u64().unwrap_or_else(|_| u64::from(std::process::id()))
-}
-
-fn text_problem(value: &str, max: usize) -> Option<String> {
-    let length = value.chars().count();
-    if value.trim().is_empty() {
-        return Some("is empty, give a value or leave it out".into());
-    }
-    if length > max {
-        return Some(format!("has {length} characters, at most {max} are allowed"));
-    }
-    if value.chars().any(char::is_control) {
-        return Some("holds a control character, remove it".into());
-    }
-    None
 }

@@ -44,6 +44,10 @@ pub struct StoreStats {
     pub shed: AtomicU64,
     /// Writes dropped because the value was over the store's cap.
     pub oversize: AtomicU64,
+    /// Answers not stored because the claim to fetch them had passed to another process.
+    pub fenced: AtomicU64,
+    /// Entries that sweeps removed.
+    pub freed: AtomicU64,
 }
 
 /// Whether a store may be asked at all; opens at the first failure and closes only by a probe.
@@ -51,6 +55,7 @@ pub struct StoreStats {
 pub struct Breaker {
     state: Mutex<State>,
     opened: Notify,
+    closed: Notify,
     stats: Arc<StoreStats>,
 }
 
@@ -100,6 +105,7 @@ impl Breaker {
                 is_open: true,
             }),
             opened,
+            closed: Notify::new(),
             stats,
         }
     }
@@ -128,10 +134,16 @@ impl Breaker {
         state.is_open = false;
         state.generation += 1;
         self.stats.breaker_open.store(0, Ordering::Relaxed);
+        self.closed.notify_one();
     }
 
     /// Waits until the breaker opens; for the one probing task.
     pub async fn opened(&self) {
         self.opened.notified().await;
+    }
+
+    /// Waits until the breaker closes; for the one task that renews what is known of the store.
+    pub async fn closed(&self) {
+        self.closed.notified().await;
     }
 }

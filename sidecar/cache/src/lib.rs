@@ -6,6 +6,7 @@
 pub mod bans;
 pub mod budget;
 pub mod entry;
+pub mod lease;
 pub mod memory;
 pub mod redis;
 pub mod seal;

@@ -1,4 +1,4 @@
-//! The in-process tier: entries weighed in bytes, gone when their fresh life ends.
+//! The in-process tier: entries weighed in bytes, gone when they may not be kept any longer.
 //!
 //! It knows bans only as a question asked at each read; a hit never extends a life.
 
@@ -27,11 +27,11 @@ pub struct Memory {
 #[derive(Debug)]
 struct Resident {
     entry: Arc<Entry>,
-    /// Highest epoch at which no ban forbade the entry, so that each ban is matched against it once.
+    /// Latest version of the bans at which none forbade the entry, so that each ban is matched against it once.
     cleared: AtomicU64,
 }
 
-struct ByTtl;
+struct ByLife;
 
 impl Memory {
     /// An empty tier that holds at most `capacity` bytes.
@@ -39,28 +39,28 @@ impl Memory {
         let entries = Cache::builder()
             .max_capacity(capacity)
             .weigher(|_, resident: &Arc<Resident>| u32::try_from(resident.entry.weight()).unwrap_or(u32::MAX))
-            .expire_after(ByTtl)
+            .expire_after(ByLife)
             .build();
         Self { entries }
     }
 
-    /// The entry, unless it is expired or forbidden; one found dead is removed.
+    /// The entry, fresh or stale, unless it is dead or forbidden; one found so is removed.
     pub fn find(&self, key: &Digest, now_ms: u64, bans: &Bans) -> Option<Arc<Entry>> {
         let resident = self.entries.get(key)?;
         // Before the check, so that a ban which comes meanwhile is checked by the next read.
-        let epoch = bans.epoch();
+        let version = bans.version();
         let cleared = resident.cleared.load(Ordering::Relaxed);
-        if resident.entry.is_expired(now_ms) || bans.forbid_since(&resident.entry, cleared) {
+        if resident.entry.is_dead(now_ms) || bans.forbid_since(&resident.entry, cleared) {
             self.remove_entry(key, &resident.entry);
             return None;
         }
-        resident.cleared.fetch_max(epoch, Ordering::Relaxed);
+        resident.cleared.fetch_max(version, Ordering::Relaxed);
         Some(resident.entry.clone())
     }
 
     /// Keeps an entry in place of what the key held; one heavier than the capacity is not kept.
     pub fn insert(&self, key: Digest, entry: Arc<Entry>) {
-        let cleared = AtomicU64::new(entry.epoch);
+        let cleared = AtomicU64::new(0);
         self.entries.insert(key, Arc::new(Resident { entry, cleared }));
     }
 
@@ -102,10 +102,10 @@ impl Memory {
     }
 }
 
-impl Expiry<Digest, Arc<Resident>> for ByTtl {
+impl Expiry<Digest, Arc<Resident>> for ByLife {
     // The reader's clock decides; this one only frees memory, so it may count from the insertion.
     fn expire_after_create(&self, _: &Digest, resident: &Arc<Resident>, _: Instant) -> Option<Duration> {
-        Some(resident.entry.ttl)
+        Some(resident.entry.keep)
     }
 
     fn expire_after_update(
@@ -115,6 +115,6 @@ impl Expiry<Digest, Arc<Resident>> for ByTtl {
         _: Instant,
         _: Option<Duration>,
     ) -> Option<Duration> {
-        Some(resident.entry.ttl)
+        Some(resident.entry.keep)
     }
 }

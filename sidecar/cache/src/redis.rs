@@ -1,38 +1,58 @@
-//! The shared tier on one Redis server: sealed values under keyed names, each with an expiry.
+//! The shared tier in Redis: sealed answers under keyed names, each with an expiry, and what keeps the processes that
+//! share them coherent: the log of bans and the claims of single-flight.
 //!
 //! Reads stand on the request path inside the time-box; writes go through a bounded queue behind it. A server that is
 //! dead, frozen or filled with garbage is a miss. Nothing here fails a request.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
-use ::redis::RedisError;
+use ::redis::{RedisError, RedisResult};
 use tokio::task::AbortHandle;
 
-use crate::bans::process_id;
-use crate::budget::{Breaker, Deadline, StoreStats};
-use crate::entry::{Decoded, Entry};
-use crate::seal::{Digest, NamespaceKey};
+use crate::bans::{Bans, Live, Stamp};
+use crate::budget::{Breaker, Deadline, Pass, StoreStats};
+use crate::entry::Entry;
+use crate::lease::Lease;
+use crate::seal::{Digest, Keyring, Keys};
 
+mod claim;
+mod index;
+mod keeper;
 mod link;
+mod log;
+mod names;
 mod queue;
+mod read;
+mod sweep;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use claim::{CLAIM, Claim, Claimed, Flight, Followed};
+pub use names::namespace_prefix;
+pub(crate) use read::Read;
+pub(crate) use sweep::{Sweep, Swept};
+
 use link::Link;
+use log::Known;
+use names::Domain;
 use queue::Queue;
 
 /// Where one policy's entries live on a server.
 #[derive(Debug, Clone)]
 pub struct Place {
-    /// Key of the namespace: seals the values and hides the names.
-    pub key: NamespaceKey,
+    /// Keys of the namespace: they seal the values and hide the names.
+    pub keys: Keyring,
     /// Name of the namespace.
     pub namespace: String,
     /// Name of the policy.
     pub policy: String,
     /// Largest sealed value in bytes; a larger one is neither written nor read whole.
     pub value_bytes: usize,
+    /// Longest time an entry may be kept: what is about entries is kept as long.
+    pub longest_life: Duration,
+    /// Longest time that a ban of another process may go unnoticed.
+    pub lease: Duration,
 }
 
 /// Why the flag `--redis` cannot be used.
@@ -45,17 +65,39 @@ pub struct UrlError(String);
 pub struct Redis {
     store: Arc<Store>,
     queue: Queue,
-    tasks: [AbortHandle; 2],
+    tasks: [AbortHandle; 3],
 }
 
 #[derive(Debug)]
 struct Store {
     link: Link,
-    key: NamespaceKey,
-    prefix: String,
+    /// Of the newest key, then of the previous one.
+    domains: Vec<Domain>,
+    /// What was last read of each domain's log of bans.
+    logs: Vec<tokio::sync::Mutex<Known>>,
+    bans: Arc<Bans>,
+    lease: Lease,
     value_bytes: usize,
-    writer: u64,
+    longest_life: Duration,
+    sweeps: tokio::sync::Semaphore,
     stats: Arc<StoreStats>,
+}
+
+/// Why a call brought nothing.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    /// The breaker is open.
+    #[error("the store is avoided")]
+    Avoided,
+    /// The deadline passed.
+    #[error("the store did not answer in time")]
+    Late,
+    /// The connection was lost.
+    #[error("the store did not answer")]
+    Silent,
+    /// The server answered with an error.
+    #[error(transparent)]
+    Refused(RedisError),
 }
 
 impl Redis {
@@ -63,46 +105,62 @@ impl Redis {
     pub fn open(url: &str, place: Place) -> Result<Self, UrlError> {
         let client = ::redis::Client::open(url).map_err(|error| UrlError(reason(&error)))?;
         let stats = Arc::<StoreStats>::default();
-        let name = |domain, name: &str| {
-            let mut mac = place.key.mac(domain);
-            mac.field(name.as_bytes());
-            hex::encode(&mac.finish().0[..16])
-        };
-        let namespace = name("redis namespace", &place.namespace);
-        let policy = name("redis policy", &place.policy);
-        let store = Arc::new(Store {
-            link: Link::new(client, Breaker::new(stats.clone())),
-            prefix: format!("llmcache:{namespace}:{policy}:r:"),
-            key: place.key,
-            value_bytes: place.value_bytes,
-            writer: process_id(),
-            stats,
-        });
-        let probe = tokio::spawn({
+        let link = Link::new(client, Breaker::new(stats.clone()));
+        let store = Arc::new(Store::new(link, place, stats));
+        let connecting = tokio::spawn({
             let store = store.clone();
             async move { store.link.keep_alive().await }
         });
+        let renewing = tokio::spawn(keeper::keep(store.clone()));
         let (queue, writing) = Queue::start(store.clone());
         Ok(Self {
             store,
             queue,
-            tasks: [probe.abort_handle(), writing],
+            tasks: [connecting.abort_handle(), renewing.abort_handle(), writing],
         })
     }
 
-    /// The entry under a key, if the store gives one of ours before the deadline; bans and expiry are the caller's.
-    pub async fn get(&self, key: &Digest, deadline: Deadline) -> Option<Decoded> {
-        self.store.get(key, deadline).await
+    /// The bans that this tier keeps up to date; they may be relied on while the lease is fresh.
+    pub fn bans(&self) -> &Arc<Bans> {
+        &self.store.bans
     }
 
-    /// Queues a write that expires when the entry does; dropped and counted when the queue is full.
-    pub fn put(&self, key: Digest, entry: Arc<Entry>, now_ms: u64) {
-        self.queue.put(key, entry, now_ms);
+    /// Whether every ban issued up to a lease ago is known here.
+    pub fn is_fresh(&self) -> bool {
+        self.store.lease.is_fresh()
     }
 
-    /// Queues a removal, behind the writes already queued.
-    pub fn remove(&self, key: Digest) {
-        self.queue.remove(key);
+    /// Makes the lease fresh if that can be had before the deadline.
+    pub async fn lease(&self, deadline: Deadline) -> bool {
+        self.is_fresh() || self.store.renewed(deadline).await
+    }
+
+    /// What the store has under a name before the deadline.
+    pub(crate) async fn get(&self, keys: &Keys, now_ms: u64, deadline: Deadline) -> Read {
+        self.store.read(keys, now_ms, deadline).await
+    }
+
+    /// The entries under many names, in their order.
+    pub(crate) async fn get_many(&self, keys: &[Keys], now_ms: u64, deadline: Deadline) -> Vec<Option<Entry>> {
+        self.store.read_many(keys, now_ms, deadline).await
+    }
+
+    /// Queues a write that expires when the entry does, and ends the claim under which it was fetched; dropped and
+    /// counted when the queue is full.
+    pub fn put(&self, key: Digest, entry: Arc<Entry>, now_ms: u64, claim: Option<Claim>) {
+        self.queue.put(key, entry, now_ms, claim);
+    }
+
+    /// Puts a ban into the log that every process reads; gives its name, or none if that failed within the budget.
+    pub(crate) async fn make_durable(&self, live: &Live, budget: Duration) -> Option<String> {
+        match Deadline::after(budget).bound(self.store.append(live)).await {
+            Some(Ok(name)) => Some(name),
+            Some(Err(error)) => {
+                tracing::warn!(store = "redis", %error, "a ban is in force here alone until it can be made durable");
+                None
+            }
+            None => None,
+        }
     }
 
     /// Waits until every write queued so far has been tried.
@@ -115,9 +173,9 @@ impl Redis {
         &self.store.stats
     }
 
-    /// Whether this process wrote an entry.
-    pub(crate) fn is_own(&self, decoded: &Decoded) -> bool {
-        decoded.writer == self.store.writer
+    /// The one call to make for an answer across processes; see [`Flight`].
+    pub fn flight(&self, key: Digest, stamp: Stamp) -> Flight {
+        Flight::new(self.store.clone(), self.queue.clone(), key, stamp)
     }
 }
 
@@ -128,54 +186,81 @@ impl Drop for Redis {
 }
 
 impl Store {
-    fn name(&self, key: &Digest) -> String {
-        format!("{}{key}", self.prefix)
+    fn new(link: Link, place: Place, stats: Arc<StoreStats>) -> Self {
+        let Keyring { newest, previous } = place.keys;
+        let domain = |key| Domain::new(key, &place.namespace, &place.policy);
+        let domains: Vec<Domain> = [Some(newest), previous].into_iter().flatten().map(domain).collect();
+        Self {
+            link,
+            logs: domains.iter().map(|_| tokio::sync::Mutex::default()).collect(),
+            domains,
+            bans: Arc::default(),
+            lease: Lease::new(place.lease),
+            value_bytes: place.value_bytes,
+            longest_life: place.longest_life,
+            sweeps: tokio::sync::Semaphore::new(sweep::AT_ONCE),
+            stats,
+        }
     }
 
-    async fn get(&self, key: &Digest, deadline: Deadline) -> Option<Decoded> {
-        let Some((pass, mut connection)) = self.link.reader() else {
-            return miss(&self.stats.skipped);
+    /// The domain that is written.
+    fn newest(&self) -> &Domain {
+        &self.domains[0]
+    }
+
+    /// Waits for the lease; a store that lets the deadline pass is avoided from now on.
+    async fn renewed(&self, deadline: Deadline) -> bool {
+        let Some((pass, _)) = self.link.reader() else {
+            StoreStats::count(&self.stats.skipped);
+            return false;
         };
-        // A budget that other stores have spent says nothing about this one.
-        if deadline.remaining().is_zero() {
-            return miss(&self.stats.budget_exceeded);
+        let is_renewed = self.lease.wait(deadline).await;
+        if !is_renewed && !self.lease.is_refused() {
+            StoreStats::count(&self.stats.budget_exceeded);
+            self.link.fail(pass);
         }
-        let name = self.name(key);
-        // GETRANGE, not GET: it bounds what a value that is not ours can cost.
-        let mut read = ::redis::cmd("GETRANGE");
-        read.arg(&name).arg(0).arg(self.value_bytes);
-        match deadline.bound(read.query_async::<Vec<u8>>(&mut connection)).await {
+        is_renewed
+    }
+
+    /// Judges a call that was made under a pass; `None` = the deadline cut it short.
+    fn judge<T>(&self, pass: Pass, asked: Option<RedisResult<T>>) -> Result<T, Failure> {
+        match asked {
+            Some(Ok(answer)) => Ok(answer),
+            Some(Err(error)) if !is_connection_lost(&error) => {
+                StoreStats::count(&self.stats.errors);
+                Err(Failure::Refused(error))
+            }
+            Some(Err(_)) => {
+                StoreStats::count(&self.stats.errors);
+                self.link.fail(pass);
+                Err(Failure::Silent)
+            }
             None => {
                 self.link.fail(pass);
-                miss(&self.stats.budget_exceeded)
-            }
-            Some(Err(error)) if error.code() == Some("WRONGTYPE") => miss(&self.stats.bad_entries),
-            Some(Err(error)) => {
-                if is_connection_lost(&error) {
-                    self.link.fail(pass);
-                }
-                miss(&self.stats.errors)
-            }
-            Some(Ok(sealed)) if sealed.is_empty() => miss(&self.stats.misses),
-            Some(Ok(sealed)) => {
-                let decoded = self
-                    .key
-                    .open(name.as_bytes(), &sealed)
-                    .and_then(|plain| Entry::decode(&plain));
-                StoreStats::count(if decoded.is_some() {
-                    &self.stats.hits
-                } else {
-                    &self.stats.bad_entries
-                });
-                decoded
+                Err(Failure::Late)
             }
         }
     }
 }
 
-fn miss(counter: &AtomicU64) -> Option<Decoded> {
-    StoreStats::count(counter);
-    None
+impl Failure {
+    /// Whether something else lies under a name of ours.
+    fn is_wrong_type(&self) -> bool {
+        match self {
+            Self::Refused(error) => server_codes(error).iter().any(|code| code == "WRONGTYPE"),
+            Self::Avoided | Self::Late | Self::Silent => false,
+        }
+    }
+}
+
+/// The codes of a server's error replies: one, or one for each refused command of a pipeline.
+fn server_codes(error: &RedisError) -> Vec<String> {
+    let errors = error.clone().into_server_errors();
+    errors
+        .iter()
+        .flat_map(|errors| errors.iter())
+        .map(|(_, error)| error.code().to_owned())
+        .collect()
 }
 
 // Only the fixed description: a detail may quote the URL, which may carry a password.

@@ -48,6 +48,27 @@ pub struct NamespaceKey {
 #[derive(Clone)]
 pub struct Mac(Hmac<Sha256>);
 
+/// The keys of one namespace that may be read: values are written under the newest alone.
+///
+/// A change of keys takes two steps, so that no process meets a name it cannot read: first every process reads both,
+/// then every process writes the newer one.
+#[derive(Debug, Clone)]
+pub struct Keyring {
+    /// Writes and reads.
+    pub newest: NamespaceKey,
+    /// Reads what was written before the change; none when there was no change.
+    pub previous: Option<NamespaceKey>,
+}
+
+/// The names of one answer, under each key of a [`Keyring`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Keys {
+    /// Under the newest key.
+    pub newest: Digest,
+    /// Under the previous key.
+    pub previous: Option<Digest>,
+}
+
 /// A 32-byte keyed digest: the name of an answer, a prefix or a scope.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest(pub [u8; 32]);
@@ -87,13 +108,14 @@ impl NamespaceKey {
         mac
     }
 
-    /// Encrypts `plain` so that it opens only under this key and the same `aad`, or fails without randomness.
-    pub fn seal(&self, aad: &[u8], plain: &[u8]) -> Result<Vec<u8>, Error> {
+    /// Encrypts `plain` so that it opens only under this key, the same `name` and the same `aad`, or fails without
+    /// randomness.
+    pub fn seal(&self, name: &[u8], aad: &[u8], plain: &[u8]) -> Result<Vec<u8>, Error> {
         let mut nonce = [0; NONCE];
         getrandom::fill(&mut nonce).map_err(|_| Error::NoRandomness)?;
         let payload = Payload { msg: plain, aad };
         let sealed = self
-            .cipher(aad)
+            .cipher(name)
             .encrypt(&nonce.into(), payload)
             .map_err(|_| Error::Length)?;
         let mut out = Vec::with_capacity(OVERHEAD + plain.len());
@@ -103,22 +125,34 @@ impl NamespaceKey {
         Ok(out)
     }
 
-    /// Decrypts what `seal` made; another key, `aad`, version or any changed byte is `None`.
-    pub fn open(&self, aad: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
+    /// Decrypts what `seal` made; another key, `name`, `aad`, version or any changed byte is `None`.
+    pub fn open(&self, name: &[u8], aad: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
         let (&version, rest) = sealed.split_first()?;
         let (nonce, msg) = rest.split_first_chunk::<NONCE>()?;
         if version != FORMAT {
             return None;
         }
-        self.cipher(aad).decrypt(&(*nonce).into(), Payload { msg, aad }).ok()
+        self.cipher(name).decrypt(&(*nonce).into(), Payload { msg, aad }).ok()
     }
 
-    // One AES key per `aad`: random nonces then collide only among values of one store key,
+    // One AES key per `name`: random nonces then collide only among values of one store key,
     // so the 2³² limit of NIST SP 800-38D is never near for a whole namespace.
-    fn cipher(&self, aad: &[u8]) -> Aes256Gcm {
+    fn cipher(&self, name: &[u8]) -> Aes256Gcm {
         let mut mac = keyed(&self.seal);
-        mac.update(aad);
+        mac.update(name);
         Aes256Gcm::new(&mac.finalize().into_bytes())
+    }
+}
+
+impl From<NamespaceKey> for Keyring {
+    fn from(newest: NamespaceKey) -> Self {
+        Self { newest, previous: None }
+    }
+}
+
+impl From<Digest> for Keys {
+    fn from(newest: Digest) -> Self {
+        Self { newest, previous: None }
     }
 }
 

@@ -1,26 +1,30 @@
 //! The result store as the pipeline sees it: memory before the shared store, and bans over both.
+//!
+//! With a shared store nothing is served or stored while the ban-epoch lease is not fresh: another process may have
+//! issued a ban that is not known here.
 
-use std::ops::ControlFlow;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::bans::{Ban, Bans, Live, Problem};
+use crate::bans::{Ban, Bans, Live, Problem, Stamp};
 use crate::budget::Deadline;
-use crate::entry::Entry;
+use crate::entry::{Entry, Seen};
 use crate::memory::Memory;
-use crate::redis::Redis;
-use crate::seal::Digest;
+use crate::redis::{Claim, Redis, Sweep, Swept};
+use crate::seal::{Digest, Keys};
 
+mod count;
 #[cfg(test)]
 mod tests;
 
 /// How long counting a ban's matches may take; the ban is in force before.
 pub const COUNT_BUDGET: Duration = Duration::from_millis(100);
 
-/// Entries visited between two looks at the clock.
-const COUNT_STRIDE: u64 = 64;
+/// How long making a ban durable may take before its issuer hears that it is not.
+const DURABLE_BUDGET: Duration = Duration::from_secs(2);
 
 /// The tiers of one policy.
 #[derive(Debug)]
@@ -29,17 +33,18 @@ pub struct Tiers {
     pub memory: Memory,
     /// The shared tier; `None` = in-process only.
     pub shared: Option<Redis>,
-    /// What must not be served; requests take their epoch here when they start.
-    pub bans: Arc<Bans>,
+    bans: Arc<Bans>,
 }
 
-/// What a read found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Lookup {
-    /// A fresh entry that no ban forbids.
-    Hit(Arc<Entry>),
-    /// Nothing to serve.
-    Miss,
+/// What a lookup found, and what an answer fetched after it needs to be stored.
+#[derive(Debug, Clone, Default)]
+pub struct Found {
+    /// An entry, fresh or stale, that no ban forbids.
+    pub entry: Option<Arc<Entry>>,
+    /// Place in the order of bans before the provider is asked; `None` = the answer must not be stored.
+    pub stamp: Option<Stamp>,
+    /// What the shared store held.
+    pub seen: Seen,
 }
 
 /// What became of an answer offered to the store.
@@ -53,35 +58,103 @@ pub enum Admission {
     Stored,
 }
 
+/// How far a ban reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// This process.
+    Pod,
+    /// Every process on the store.
+    Store,
+}
+
 /// What a ban did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Issued {
-    /// Name of the ban; `None` for a dry run.
+    /// Name of the ban; `None` for a dry run, or where it could not be made durable.
     pub id: Option<String>,
-    /// Entries of the in-process tier that it matches.
+    /// Distinct entries that it matches, in memory and in the shared store.
     pub matched: u64,
-    /// Whether all of the tier was counted within `COUNT_BUDGET`.
+    /// Whether all of them were counted within `COUNT_BUDGET`.
     pub is_complete: bool,
+    /// How far it reaches.
+    pub reach: Reach,
 }
 
 impl Tiers {
-    /// Looks into memory, then within the deadline into the shared tier; a hit there moves to memory.
-    pub async fn lookup(&self, key: &Digest, now_ms: u64, deadline: Deadline) -> Lookup {
-        let found = match self.peek(key, now_ms) {
-            Some(entry) => Some(entry),
-            None => self.fetch(key, now_ms, deadline).await,
+    /// The tiers over a memory and, where answers are shared, a store.
+    pub fn new(memory: Memory, shared: Option<Redis>) -> Self {
+        let bans = shared
+            .as_ref()
+            .map_or_else(|| Arc::new(Bans::local()), |shared| shared.bans().clone());
+        Self { memory, shared, bans }
+    }
+
+    /// What must not be served.
+    pub fn bans(&self) -> &Bans {
+        &self.bans
+    }
+
+    /// Looks into memory, then within the deadline into the shared tier; what is found there moves to memory.
+    pub async fn lookup(&self, keys: &Keys, now_ms: u64, deadline: Deadline) -> Found {
+        let Some(stamp) = self.lease(deadline).await else {
+            return Found::default();
         };
-        found.map_or(Lookup::Miss, Lookup::Hit)
+        let near = self.memory.find(&keys.newest, now_ms, &self.bans);
+        let is_fresh = near.as_ref().is_some_and(|entry| entry.staleness(now_ms).is_none());
+        let mut found = Found {
+            entry: near,
+            stamp: Some(stamp),
+            seen: Seen::default(),
+        };
+        if let Some(shared) = &self.shared
+            && !is_fresh
+        {
+            let read = shared.get(keys, now_ms, deadline).await;
+            found.seen = read.seen;
+            found.entry = self.newer(keys, found.entry, read.entry);
+        }
+        found
+    }
+
+    /// As `lookup`, for many names at once; their entries in the same order.
+    pub async fn lookup_many(
+        &self,
+        keys: &[Keys],
+        now_ms: u64,
+        deadline: Deadline,
+    ) -> (Option<Stamp>, Vec<Option<Arc<Entry>>>) {
+        let Some(stamp) = self.lease(deadline).await else {
+            return (None, vec![None; keys.len()]);
+        };
+        let mut entries: Vec<_> = keys
+            .iter()
+            .map(|keys| self.memory.find(&keys.newest, now_ms, &self.bans))
+            .collect();
+        if let Some(shared) = &self.shared {
+            let missing: Vec<usize> = (0..keys.len()).filter(|at| entries[*at].is_none()).collect();
+            let names: Vec<Keys> = missing.iter().map(|at| keys[*at]).collect();
+            let read = shared.get_many(&names, now_ms, deadline).await;
+            for (at, entry) in missing.into_iter().zip(read) {
+                entries[at] = self.newer(&keys[at], None, entry);
+            }
+        }
+        (Some(stamp), entries)
     }
 
     /// Looks into memory alone; a new leader does so before it goes upstream.
     pub fn peek(&self, key: &Digest, now_ms: u64) -> Option<Arc<Entry>> {
-        self.memory.find(key, now_ms, &self.bans)
+        let is_known = self.shared.as_ref().is_none_or(Redis::is_fresh);
+        is_known.then(|| self.memory.find(key, now_ms, &self.bans))?
     }
 
-    /// Stores an answer: in memory now, in the shared tier behind the request.
-    pub fn admit(&self, key: Digest, entry: Entry, now_ms: u64) -> Admission {
-        if entry.is_expired(now_ms) {
+    /// Whether an entry found before may be served at this moment, as far as age and bans say.
+    pub async fn is_servable(&self, entry: &Entry, now_ms: u64, deadline: Deadline) -> bool {
+        self.lease(deadline).await.is_some() && !entry.is_dead(now_ms) && !self.bans.forbid(entry)
+    }
+
+    /// Stores an answer: in memory now, in the shared tier behind the request, where it also ends the claim.
+    pub fn admit(&self, key: Digest, entry: Entry, now_ms: u64, claim: Option<Claim>) -> Admission {
+        if !entry.staleness(now_ms).is_none() {
             return Admission::Expired;
         }
         if self.bans.forbid(&entry) {
@@ -90,78 +163,101 @@ impl Tiers {
         let entry = Arc::new(entry);
         self.memory.insert(key, entry.clone());
         if let Some(shared) = &self.shared {
-            shared.put(key, entry, now_ms);
+            shared.put(key, entry, now_ms, claim);
         }
         Admission::Stored
     }
 
-    /// Forgets a key in both tiers; in the shared one behind the request.
-    pub fn remove(&self, key: &Digest) {
-        self.memory.remove(key);
-        if let Some(shared) = &self.shared {
-            shared.remove(*key);
-        }
-    }
-
-    /// Puts a ban in force and then counts and frees what it matches in memory, or lists every problem with it.
+    /// Puts a ban in force and then counts and frees what it matches, or lists every problem with it.
+    ///
+    /// One that could not be made durable has no id and reach `Pod`: it stays in force here, and is tried again.
     pub async fn issue(&self, ban: &Ban, now_ms: u64) -> Result<Issued, Vec<Problem>> {
-        let live = self.bans.set(ban, now_ms)?;
-        let id = self.bans.name(&live);
-        Ok(self.count(live, now_ms, Some(id)).await)
+        ban.check()?;
+        let live = Live::new(ban, now_ms);
+        let Some(shared) = &self.shared else {
+            let id = Some(self.bans.issue(live.clone()));
+            return Ok(self.count(live, now_ms, id, Reach::Pod, false).await);
+        };
+        let held = self.bans.hold(live.clone());
+        let Some(id) = shared.make_durable(&live, DURABLE_BUDGET).await else {
+            self.bans.leave(&held);
+            return Ok(self.count(live, now_ms, None, Reach::Pod, false).await);
+        };
+        self.bans.release(&held);
+        Ok(self.count(live, now_ms, Some(id), Reach::Store, false).await)
     }
 
     /// Counts what a ban would match, or lists every problem with it.
     pub async fn dry_run(&self, ban: &Ban, now_ms: u64) -> Result<Issued, Vec<Problem>> {
-        let live = self.bans.preview(ban, now_ms)?;
-        Ok(self.count(live, now_ms, None).await)
+        ban.check()?;
+        let reach = if self.shared.is_some() {
+            Reach::Store
+        } else {
+            Reach::Pod
+        };
+        Ok(self.count(Live::new(ban, now_ms), now_ms, None, reach, true).await)
     }
 
-    async fn fetch(&self, key: &Digest, now_ms: u64, deadline: Deadline) -> Option<Arc<Entry>> {
-        let shared = self.shared.as_ref()?;
-        let decoded = shared.get(key, deadline).await?;
-        let is_own = shared.is_own(&decoded);
-        let mut entry = decoded.entry;
-        if !is_own {
-            entry.epoch = self.bans.epoch_at(entry.stored_at_ms);
-        }
-        if entry.is_expired(now_ms) || self.bans.forbid(&entry) {
+    /// The place in the order of bans for a call made from now on, if it can be known before the deadline.
+    pub async fn lease(&self, deadline: Deadline) -> Option<Stamp> {
+        if let Some(shared) = &self.shared
+            && !shared.lease(deadline).await
+        {
             return None;
         }
-        let entry = Arc::new(entry);
-        self.memory.insert(*key, entry.clone());
-        Some(entry)
+        self.bans.stamp()
     }
 
-    // On a blocking thread: counting a full tier may take all of its budget.
-    async fn count(&self, live: Live, now_ms: u64, id: Option<String>) -> Issued {
-        let memory = self.memory.clone();
-        let is_dry = id.is_none();
+    /// The younger of two entries; one from the shared tier only if no ban forbids it, and then memory keeps it.
+    fn newer(&self, keys: &Keys, near: Option<Arc<Entry>>, far: Option<Entry>) -> Option<Arc<Entry>> {
+        let Some(far) = far.filter(|far| !self.bans.forbid(far)) else {
+            return near;
+        };
+        if near.as_ref().is_some_and(|near| near.stored_at_ms >= far.stored_at_ms) {
+            return near;
+        }
+        let far = Arc::new(far);
+        self.memory.insert(keys.newest, far.clone());
+        Some(far)
+    }
+
+    async fn count(&self, live: Live, now_ms: u64, id: Option<String>, reach: Reach, is_dry: bool) -> Issued {
+        let sweep = Sweep { live, is_dry, now_ms };
+        let swept = Swept::default();
+        *swept.lock() = Some(HashSet::new());
         let end = Instant::now() + COUNT_BUDGET;
-        let counted = tokio::task::spawn_blocking(move || count_until(&memory, &live, now_ms, is_dry, end)).await;
-        let (matched, is_complete) = counted.unwrap_or_default();
+        let near = count::in_memory(
+            self.memory.clone(),
+            self.bans.clone(),
+            sweep.clone(),
+            swept.clone(),
+            end,
+        );
+        let far = async {
+            match &self.shared {
+                Some(shared) if reach == Reach::Store => {
+                    let swept = shared.sweep(sweep.clone(), swept.clone());
+                    tokio::time::timeout_at(end, swept).await.unwrap_or(false)
+                }
+                _ => true,
+            }
+        };
+        let (near, far) = tokio::join!(near, far);
+        let matched = swept.lock().take().map_or(0, |found| found.len() as u64);
         Issued {
             id,
             matched,
-            is_complete,
+            is_complete: near && far,
+            reach,
         }
     }
 }
 
-fn count_until(memory: &Memory, live: &Live, now_ms: u64, is_dry: bool, end: Instant) -> (u64, bool) {
-    let (mut visited, mut matched) = (0_u64, 0);
-    let visit = memory.visit(|key, entry| {
-        if entry.epoch < live.epoch && live.matches(entry) && !entry.is_expired(now_ms) {
-            matched += 1;
-            if !is_dry {
-                memory.remove_entry(key, entry);
-            }
+impl From<Option<Arc<Entry>>> for Found {
+    fn from(entry: Option<Arc<Entry>>) -> Self {
+        Self {
+            entry,
+            ..Self::default()
         }
-        visited += 1;
-        if visited % COUNT_STRIDE == 0 && Instant::now() >= end {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
-        }
-    });
-    (matched, visit.is_continue())
+    }
 }

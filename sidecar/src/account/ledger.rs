@@ -78,6 +78,7 @@ struct Usd {
     actual: Nano,
     saved: Saved,
     write_premium: Nano,
+    refresh: Nano,
 }
 
 impl Ledger {
@@ -104,6 +105,13 @@ impl Ledger {
             state.recent.pop_back();
         }
         state.recent.push_front(line);
+    }
+
+    /// Adds what a call of ours cost that is no request.
+    pub(super) fn spent(&self, settlement: &Settlement) {
+        let mut state = self.state.lock();
+        state.tokens.add(&settlement.billed);
+        state.usd.add(settlement);
     }
 
     /// Everything, the latest requests first.
@@ -183,6 +191,7 @@ impl Usd {
         self.saved.result_cache += settlement.saved.result_cache;
         self.saved.prompt_cache += settlement.saved.prompt_cache;
         self.write_premium += settlement.write_premium;
+        self.refresh += settlement.refresh;
     }
 
     fn json(&self) -> Value {
@@ -195,7 +204,10 @@ impl Usd {
             "counterfactual": self.counterfactual,
             "actual": self.actual,
             "saved": {"routing": routing, "result_cache": result_cache, "prompt_cache": prompt_cache},
-            "overhead": {"prompt_cache": {"write_premium": self.write_premium}},
+            "overhead": {
+                "prompt_cache": {"write_premium": self.write_premium},
+                "result_cache": {"refresh": self.refresh},
+            },
             "net": self.counterfactual - self.actual,
         })
     }

@@ -57,6 +57,8 @@ pub struct Settlement {
     pub saved: Saved,
     /// What our own marks' writes cost beyond plain input.
     pub write_premium: Nano,
+    /// What refreshing an answer that was served stale cost.
+    pub refresh: Nano,
     /// Tokens billed for this request; none when the result cache answered.
     pub billed: Usage,
     /// Tokens of the answer, whoever made it.
@@ -91,6 +93,18 @@ struct Costs {
 }
 
 impl Settlement {
+    /// The same call as an expense of the result cache: nobody asked for it, so it has no cost to compare with.
+    pub(crate) fn as_refresh(&self) -> Self {
+        Self {
+            counterfactual: Nano::ZERO,
+            saved: Saved::default(),
+            write_premium: Nano::ZERO,
+            reads_gained: 0,
+            refresh: self.actual,
+            ..self.clone()
+        }
+    }
+
     /// Saved net of overheads.
     pub fn net(&self) -> Nano {
         self.counterfactual - self.actual

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::{Response, StatusCode};
 use llmcache_cache::bans::Ban;
-use llmcache_cache::tiers::Issued;
+use llmcache_cache::tiers::{Issued, Reach};
 use llmcache_policy::duration;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -35,6 +35,9 @@ struct Asked {
     reaches_results: bool,
 }
 
+const NOT_DURABLE: &str = "the shared store did not take the ban: it is in force in this pod alone, and is tried again \
+                           until the store has it or the pod ends; send it again to be sure";
+
 const NAMES: &str = "pattern, model, class, olderThan, layer, dryRun, name";
 
 /// Runs one request.
@@ -43,7 +46,7 @@ pub(super) async fn run(pipeline: &Pipeline, body: &[u8]) -> Response<Body> {
         Ok(asked) => asked,
         Err(problems) => return reply(StatusCode::BAD_REQUEST, &json!({"errors": problems})),
     };
-    let now_ms = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or_default();
+    let now_ms = pipeline.clock.now_ms();
     let issued = match (asked.is_dry_run, asked.reaches_results) {
         // The only other layer holds nothing yet, so a ban on it alone matches nothing.
         (_, false) => match asked.ban.problems() {
@@ -51,6 +54,7 @@ pub(super) async fn run(pipeline: &Pipeline, body: &[u8]) -> Response<Body> {
                 id: None,
                 matched: 0,
                 is_complete: true,
+                reach: Reach::Pod,
             }),
             problems => Err(problems),
         },
@@ -62,18 +66,32 @@ pub(super) async fn run(pipeline: &Pipeline, body: &[u8]) -> Response<Body> {
             let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
             reply(StatusCode::BAD_REQUEST, &json!({"errors": problems}))
         }
-        Ok(Issued {
-            id,
-            matched,
-            is_complete,
-        }) => {
-            tracing::info!(ban = id, matched, "invalidated");
-            reply(
-                StatusCode::OK,
-                &json!({"ban": id, "matched": matched, "complete": is_complete, "reach": "Pod"}),
-            )
-        }
+        Ok(issued) => answer(
+            &issued,
+            pipeline.tiers.shared.is_some() && !asked.is_dry_run && asked.reaches_results,
+        ),
     }
+}
+
+/// A ban that should have reached the store and has no name there is in force in this pod alone, and is said to be.
+fn answer(issued: &Issued, is_durable_wanted: bool) -> Response<Body> {
+    let Issued {
+        id,
+        matched,
+        is_complete,
+        reach,
+    } = issued;
+    let reach = match reach {
+        Reach::Pod => "Pod",
+        Reach::Store => "Store",
+    };
+    let mut body = json!({"ban": id, "matched": matched, "complete": is_complete, "reach": reach});
+    if is_durable_wanted && id.is_none() {
+        body["error"] = NOT_DURABLE.into();
+        return reply(StatusCode::SERVICE_UNAVAILABLE, &body);
+    }
+    tracing::info!(ban = id, matched, reach, "invalidated");
+    reply(StatusCode::OK, &body)
 }
 
 fn read(pipeline: &Pipeline, body: &[u8]) -> Result<Asked, Vec<String>> {

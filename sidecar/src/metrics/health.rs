@@ -1,5 +1,8 @@
 //! Stores and the policy in force.
 
+use std::sync::atomic::Ordering;
+
+use llmcache_cache::budget::StoreStats;
 use prometheus::{Error, Gauge, GaugeVec, IntCounter, IntCounterVec, Opts, Registry};
 
 use super::Store;
@@ -7,8 +10,10 @@ use super::family::{counts, register};
 
 #[derive(Debug)]
 pub(super) struct Health {
-    pub(super) budget_exceeded: IntCounterVec,
-    pub(super) breaker_open: GaugeVec,
+    budget_exceeded: IntCounterVec,
+    breaker_open: GaugeVec,
+    bad_entries: IntCounterVec,
+    shed: IntCounterVec,
     pub(super) snapshot_age: Gauge,
     pub(super) regressions: IntCounter,
 }
@@ -21,14 +26,31 @@ impl Health {
         );
         let regressions = IntCounter::new("generation_regressions_total", "older policies applied after a restore");
         let exceeded = "requests that went on without a slow store";
+        let bad = "values that are not ours, or do not open";
+        let shed = "writes dropped because a store was slow or away";
         let health = Self {
             budget_exceeded: counts(r, "store_budget_exceeded_total", exceeded, &["store"])?,
+            bad_entries: counts(r, "store_bad_entries_total", bad, &["store"])?,
+            shed: counts(r, "store_writes_shed_total", shed, &["store"])?,
             breaker_open: register(r, breaker)?,
             snapshot_age: register(r, Gauge::new("snapshot_age_seconds", "age of the policy in force"))?,
             regressions: register(r, regressions)?,
         };
-        health.budget_exceeded.with_label_values(&[Store::Redis.word()]);
-        health.breaker_open.with_label_values(&[Store::Redis.word()]);
+        health.store(Store::Redis.word(), &StoreStats::default());
         Ok(health)
+    }
+
+    pub(super) fn store(&self, store: &str, stats: &StoreStats) {
+        for (family, sum) in [
+            (&self.budget_exceeded, &stats.budget_exceeded),
+            (&self.bad_entries, &stats.bad_entries),
+            (&self.shed, &stats.shed),
+        ] {
+            let counter = family.with_label_values(&[store]);
+            counter.inc_by(sum.load(Ordering::Relaxed).saturating_sub(counter.get()));
+        }
+        let is_open = stats.breaker_open.load(Ordering::Relaxed) > 0;
+        let gauge = self.breaker_open.with_label_values(&[store]);
+        gauge.set(if is_open { 1.0 } else { 0.0 });
     }
 }

@@ -34,6 +34,7 @@ const ROUTING: &str = "routing";
 const RESULT_CACHE: &str = "result_cache";
 const PROMPT_CACHE: &str = "prompt_cache";
 const WRITE_PREMIUM: &str = "write_premium";
+const REFRESH: &str = "refresh";
 /// Kind of overhead: what a layer lost on a request, because a counter cannot fall.
 const LOSS: &str = "loss";
 
@@ -85,6 +86,7 @@ impl Spend {
         dollars.saved(RESULT_CACHE, saved.result_cache);
         dollars.saved(PROMPT_CACHE, saved.prompt_cache);
         *dollars.overhead.entry((PROMPT_CACHE, WRITE_PREMIUM)).or_default() += settlement.write_premium;
+        *dollars.overhead.entry((RESULT_CACHE, REFRESH)).or_default() += settlement.refresh;
     }
 
     /// Sets the dollar counters; nothing is added while the guard lives.

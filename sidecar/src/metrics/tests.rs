@@ -1,3 +1,5 @@
+use std::sync::atomic::Ordering::Relaxed;
+
 use std::collections::BTreeSet;
 
 use super::*;
@@ -91,7 +93,10 @@ fn statuses_are_a_closed_set() {
 #[test]
 fn stores_and_policy_are_shown() {
     let metrics = metrics();
-    metrics.store(Store::Redis, 1, true);
+    let stats = StoreStats::default();
+    stats.budget_exceeded.store(1, Relaxed);
+    stats.breaker_open.store(1, Relaxed);
+    metrics.store(Store::Redis, &stats);
     metrics.snapshot_age(Duration::from_millis(1_500));
     metrics.follower();
     metrics.regression();
@@ -109,7 +114,8 @@ fn stores_and_policy_are_shown() {
     ] {
         assert!(text.contains(sample), "{sample} not in {text}");
     }
-    metrics.store(Store::Redis, 1, false);
+    stats.breaker_open.store(0, Relaxed);
+    metrics.store(Store::Redis, &stats);
     assert!(
         metrics
             .render()

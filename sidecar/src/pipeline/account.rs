@@ -21,6 +21,8 @@ pub(crate) struct Record {
     pipeline: Arc<Pipeline>,
     exchange: Arc<Exchange>,
     open: Option<Open>,
+    /// It refreshes an answer that was served stale: an expense of the cache, not a request of the app.
+    is_refresh: bool,
     /// What is known of the upstream call so far.
     pub progress: Progress,
 }
@@ -57,11 +59,19 @@ impl Record {
             pipeline: pipeline.clone(),
             exchange: exchange.clone(),
             open: Some(open),
+            is_refresh: false,
             progress: Progress {
                 tier: exchange.route.tier.clone(),
                 ..Progress::default()
             },
         }
+    }
+
+    /// Opens the record of a call that refreshes what was served stale.
+    pub(crate) fn refresh(pipeline: &Arc<Pipeline>, exchange: &Arc<Exchange>) -> Self {
+        let mut record = Self::open(pipeline, exchange);
+        record.is_refresh = true;
+        record
     }
 
     /// Answered from the result cache; returns dollars saved.
@@ -168,6 +178,10 @@ impl Record {
     fn close(mut self, settlement: Settlement, hit: Option<Outcome>, stored: Result<(), &'static str>) {
         let Some(open) = self.open.take() else { return };
         let Exchange { call, route, .. } = &*self.exchange;
+        if self.is_refresh {
+            let model = self.progress.model.as_deref().unwrap_or(&route.model);
+            return open.refreshed(model, &settlement);
+        }
         let tier = self.progress.tier.take();
         let outcome = match (hit, self.progress.bypass) {
             (Some(outcome), _) => outcome,
@@ -213,6 +227,7 @@ impl Drop for Record {
             pipeline: self.pipeline.clone(),
             exchange: self.exchange.clone(),
             open: self.open.take(),
+            is_refresh: self.is_refresh,
             progress: std::mem::take(&mut self.progress),
         };
         record.close(settlement, None, Err("cancelled"));

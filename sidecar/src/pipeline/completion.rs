@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, Response, header, response::Parts};
+use http::{HeaderMap, Response, StatusCode, header, response::Parts};
 use hyper::body::Incoming;
 use llmcache_policy::names;
 use llmcache_provider::Endpoint;
@@ -36,9 +36,31 @@ pub(crate) enum Collected {
     Large(Parts, Body, Served),
     /// The provider broke off.
     Broken,
+    /// Nothing came.
+    None(OwnError),
     /// A stream that has begun.
     Stream(Parts, Incoming, Served),
 }
+
+impl Collected {
+    /// How the provider failed, where that is not the request's own fault.
+    pub(crate) fn failure(&self) -> Option<Failure> {
+        match self {
+            Self::Broken | Self::None(OwnError::DeadUpstream) => Some(Failure(None)),
+            Self::Other(sent, _) => {
+                let status = sent.head.status;
+                let is_failure = status.is_server_error()
+                    || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT);
+                is_failure.then_some(Failure(Some(status)))
+            }
+            Self::None(_) | Self::Plain(..) | Self::Large(..) | Self::Stream(..) => None,
+        }
+    }
+}
+
+/// A failure of the provider: its status, or none when no answer came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Failure(pub Option<StatusCode>);
 
 /// Who answered.
 pub(crate) struct Served {
@@ -100,6 +122,7 @@ pub(crate) fn finish(
 ) -> Response<Body> {
     match collected {
         Collected::Broken => reply::own_error(exchange, record, &OwnError::DeadUpstream),
+        Collected::None(error) => reply::own_error(exchange, record, &error),
         Collected::Other(sent, reason) => {
             store::lost(pipeline, &turn, reason);
             record.failed(reason);
@@ -129,7 +152,7 @@ pub(crate) fn finish(
 fn plain(
     pipeline: &Pipeline,
     exchange: &Exchange,
-    turn: Turn,
+    mut turn: Turn,
     (mut head, bytes, served): (Parts, Bytes, Served),
     record: Record,
 ) -> Response<Body> {
@@ -161,7 +184,7 @@ fn plain(
         detour: served.detour,
     };
     let (stored, kept) =
-        guard("store", || store::admit(pipeline, exchange, &turn, ended)).unwrap_or((None, Err("internal")));
+        guard("store", || store::admit(pipeline, exchange, &mut turn, ended)).unwrap_or((None, Err("internal")));
     let saved = record.answered(&usage, &billing, kept);
     let status = match (turn.bypass, kept) {
         (Some(reason), _) => CacheStatus::Bypass(reason),
@@ -225,6 +248,7 @@ fn shared_head(pipeline: &Pipeline, exchange: &Exchange, turn: &Turn, headers: &
         include_usage: request.wants_usage(),
         echo: exchange.echo.clone(),
         bound,
+        stale: None,
     }
 }
 

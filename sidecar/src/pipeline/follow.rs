@@ -11,6 +11,7 @@ use futures_util::FutureExt;
 use http::{HeaderMap, Response};
 use http_body_util::BodyExt;
 use hyper::body::{Body as HttpBody, Frame};
+use llmcache_cache::entry::Entry;
 use llmcache_cache::seal::Digest;
 use llmcache_cache::single_flight::{Follower, Lost};
 use llmcache_provider::Endpoint;
@@ -20,7 +21,9 @@ use llmcache_provider::request::Echo;
 use tokio::time::{Instant, timeout_at};
 
 use super::account::Record;
+use super::completion::Failure;
 use super::reply::{self, CacheStatus};
+use super::result_cache::Hit;
 use super::result_cache::plan::{self, Plan};
 use super::stored::{Share, Stored};
 use super::{Exchange, Pipeline};
@@ -40,9 +43,24 @@ pub(crate) struct Head {
     pub echo: Echo,
     /// The leader's credential and exact prompt, where the answer may hold thinking.
     pub bound: Option<(Digest, Digest)>,
+    /// The entry that stands in for the provider's answer, and how that failed.
+    pub stale: Option<(Arc<Entry>, Failure)>,
 }
 
 impl Head {
+    /// Of an answer that is finished: nothing of it is to be read live.
+    pub(crate) fn finished(model: &str, stale: Option<(Arc<Entry>, Failure)>) -> Self {
+        Self {
+            headers: HeaderMap::new(),
+            model: model.to_owned(),
+            is_stream: false,
+            include_usage: false,
+            echo: Echo::default(),
+            bound: None,
+            stale,
+        }
+    }
+
     /// Whether the live bytes are, echoes aside, what this caller would have got itself.
     fn is_live_for(&self, pipeline: &Pipeline, exchange: &Exchange, plan: &Plan) -> bool {
         let request = &exchange.call.request;
@@ -79,15 +97,24 @@ pub(crate) async fn follow(
         Err(_) | Ok(Ok(None)) => Err((None, record)),
         Ok(Ok(Some(answer))) => {
             let share = answer.share(|| plan::exact(&pipeline.key, exchange), plan.credential);
-            if share == Share::Nothing {
-                return Err((None, record));
+            match (share, &head.stale) {
+                (Share::Nothing, _) => Err((None, record)),
+                (share, None) => Ok(finished(exchange, &answer, share, record)),
+                (share, Some((entry, failure))) => {
+                    let hit = Hit {
+                        entry: entry.clone(),
+                        stored: (*answer).clone(),
+                        share,
+                    };
+                    Ok(reply::stale(exchange, record, &hit, *failure))
+                }
             }
-            Ok(finished(exchange, &answer, share, record))
         }
     }
 }
 
-fn finished(exchange: &Exchange, stored: &Stored, share: Share, record: Record) -> Response<Body> {
+/// A finished answer for a caller that asked while it was fetched.
+pub(crate) fn finished(exchange: &Exchange, stored: &Stored, share: Share, record: Record) -> Response<Body> {
     let mut response = reply::replay(exchange, stored, share);
     let saved = record.followed(stored);
     reply::annotate(

@@ -11,6 +11,8 @@ use llmcache_provider::{Provider, replay};
 
 use super::Exchange;
 use super::account::Record;
+use super::completion::Failure;
+use super::result_cache::Hit;
 use super::stored::{Share, Stored};
 use crate::account::Nano;
 use crate::body::{Body, full};
@@ -21,14 +23,16 @@ const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 /// What `Cache-Status` says (RFC 9211): `hit` and `fwd` exclude each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CacheStatus {
-    /// Served from an entry that stays fresh for so long.
-    Hit(Duration),
+    /// Served from an entry whose fresh life ends in so many seconds, or ended so many ago.
+    Hit(i64),
     /// Went upstream.
     Miss,
     /// Went upstream, and the answer was admitted.
     Stored,
     /// Answered by an identical call in flight.
     Collapsed,
+    /// The provider failed, and a stale entry stands in.
+    StaleIfError(Failure),
     /// Nothing was looked up.
     Bypass(&'static str),
 }
@@ -48,22 +52,35 @@ impl<'a> From<&'a str> for By<'a> {
     }
 }
 
-/// Replays a stored answer.
-pub(crate) fn hit(exchange: &Exchange, record: Record, stored: &Stored, share: Share, entry: &Entry) -> Response<Body> {
-    let now = exchange.now_ms();
-    let mut response = replay(exchange, stored, share);
+/// Replays a stored answer, fresh or stale.
+pub(crate) fn hit(exchange: &Exchange, record: Record, hit: &Hit) -> Response<Body> {
+    let status = CacheStatus::Hit(ttl(&hit.entry, exchange.now_ms()));
+    stored(exchange, record, hit, status)
+}
+
+/// Replays a stale answer in place of one that the provider failed to give.
+pub(crate) fn stale(exchange: &Exchange, record: Record, hit: &Hit, failure: Failure) -> Response<Body> {
+    stored(exchange, record, hit, CacheStatus::StaleIfError(failure))
+}
+
+fn stored(exchange: &Exchange, record: Record, hit: &Hit, status: CacheStatus) -> Response<Body> {
+    let Hit { entry, stored, share } = hit;
+    let mut response = replay(exchange, stored, *share);
     let saved = record.hit(stored);
     let headers = response.headers_mut();
-    headers.insert(header::AGE, entry.age(now).as_secs().into());
-    annotate(
-        headers,
-        exchange,
-        stored.head.model.as_str(),
-        CacheStatus::Hit(entry.remaining(now)),
-        None,
-    );
+    headers.insert(header::AGE, entry.age(exchange.now_ms()).as_secs().into());
+    annotate(headers, exchange, stored.head.model.as_str(), status, None);
     headers.insert(names::HEADER_SAVED_USD, decimal(saved));
     response
+}
+
+/// Seconds of fresh life left; negative once it is over, and then at least one.
+fn ttl(entry: &Entry, now_ms: u64) -> i64 {
+    let seconds = |life: Duration| i64::try_from(life.as_secs()).unwrap_or(i64::MAX);
+    match entry.staleness(now_ms) {
+        None => seconds(entry.remaining(now_ms)),
+        Some(over) => -seconds(over).max(1),
+    }
 }
 
 /// A finished answer in the caller's own protocol with the caller's own echo fields; the caches in between, if any,
@@ -155,7 +172,14 @@ impl CacheStatus {
     fn text(self) -> String {
         let name = names::CACHE_NAME;
         match self {
-            Self::Hit(left) => format!("{name}; hit; ttl={}; detail=result", left.as_secs()),
+            Self::Hit(ttl) => format!("{name}; hit; ttl={ttl}; detail=result"),
+            Self::StaleIfError(Failure(Some(status))) => {
+                format!(
+                    "{name}; fwd=stale; fwd-status={}; detail=stale-if-error",
+                    status.as_u16()
+                )
+            }
+            Self::StaleIfError(Failure(None)) => format!("{name}; fwd=stale; detail=stale-if-error"),
             Self::Miss => format!("{name}; fwd=miss"),
             Self::Stored => format!("{name}; fwd=miss; stored"),
             Self::Collapsed => format!("{name}; fwd=miss; collapsed"),
@@ -166,6 +190,7 @@ impl CacheStatus {
     fn word(self) -> &'static str {
         match self {
             Self::Hit(_) => "hit",
+            Self::StaleIfError(_) => "stale_if_error",
             Self::Miss | Self::Stored => "miss",
             Self::Collapsed => "collapsed",
             Self::Bypass(reason) => reason,

@@ -4,25 +4,29 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use llmcache_cache::bans::Stamp;
 use llmcache_cache::budget::Deadline;
 use llmcache_cache::entry::Entry;
+use llmcache_cache::redis::Claim;
 use llmcache_cache::seal::Digest;
-use llmcache_cache::single_flight::{Leader, Lost, Role};
-use llmcache_cache::tiers::Lookup as Found;
+use llmcache_cache::single_flight::Leader;
+use llmcache_cache::tiers::Found;
 use llmcache_policy::Mode;
 use llmcache_provider::error::OwnError;
 use moka::sync::Cache;
 use tokio::time::Instant;
 
 use super::account::Record;
-use super::follow::{self, Head};
+use super::follow::Head;
 use super::stored::{Share, Stored};
 use super::{Exchange, Pipeline, reply};
 use crate::body::Body;
 use crate::outcome::Layer;
 
 pub(crate) mod control;
+mod flight;
 pub(crate) mod plan;
+pub(crate) mod stale;
 
 use plan::Plan;
 
@@ -43,8 +47,25 @@ pub(crate) struct Turn {
     pub bypass: Option<&'static str>,
     /// Where the answer may be kept; `Err` = why it may not.
     pub admit: Result<Plan, &'static str>,
+    /// The request's place in the order of bans; none = its answer is not stored.
+    pub stamp: Option<Stamp>,
     /// The flight this request leads.
     pub leader: Option<Leader<Head, Stored>>,
+    /// The same across processes.
+    pub claim: Option<Claim>,
+    /// What may be served if the provider fails.
+    pub stale: Option<Hit>,
+}
+
+/// A stored answer that this request may see.
+#[derive(Clone)]
+pub(crate) struct Hit {
+    /// Its life.
+    pub entry: Arc<Entry>,
+    /// The answer.
+    pub stored: Stored,
+    /// How much of it.
+    pub share: Share,
 }
 
 /// Clients' last questions, for `repeatWindow`, and `Observe`'s would-be entries.
@@ -70,16 +91,22 @@ impl Turn {
         Box::new(Self {
             bypass: Some(reason),
             admit: Err(reason),
+            stamp: None,
             leader: None,
+            claim: None,
+            stale: None,
         })
     }
 
-    fn miss(plan: Plan, leader: Option<Leader<Head, Stored>>) -> Box<Self> {
-        Box::new(Self {
+    fn miss(plan: Plan, stamp: Option<Stamp>) -> Self {
+        Self {
             bypass: None,
             admit: Ok(plan),
-            leader,
-        })
+            stamp,
+            leader: None,
+            claim: None,
+            stale: None,
+        }
     }
 }
 
@@ -93,78 +120,81 @@ pub(crate) async fn lookup(pipeline: &Arc<Pipeline>, exchange: &Arc<Exchange>, r
     if pipeline.snapshot.result_cache.mode == Mode::Observe {
         return observe(pipeline, exchange, &plan, record);
     }
+    let deadline = deadline(pipeline);
     if plan.is_refresh {
-        return Lookup::Upstream(Turn::miss(plan, None), record);
+        let stamp = pipeline.tiers.lease(deadline).await;
+        return Lookup::Upstream(Box::new(Turn::miss(plan, stamp)), record);
     }
-    if let Found::Hit(entry) = find(pipeline, &plan, exchange.now_ms()).await
-        && let Some((stored, share)) = usable(pipeline, exchange, &plan, &entry)
-    {
-        return Lookup::Answered(reply::hit(exchange, record, &stored, share, &entry));
-    }
+    let found = find(pipeline, exchange, &plan, deadline).await;
+    let hit = usable(pipeline, exchange, &plan, found.entry.as_ref());
+    let stale = match hit {
+        Some(hit) if hit.entry.staleness(exchange.now_ms()).is_none() => {
+            return Lookup::Answered(reply::hit(exchange, record, &hit));
+        }
+        Some(hit) if stale::is_servable(pipeline, exchange, &plan, &hit) => {
+            if !exchange.control.only_if_cached {
+                stale::refresh(pipeline, exchange, plan, found);
+            }
+            return Lookup::Answered(reply::hit(exchange, record, &hit));
+        }
+        stale => stale,
+    };
     if exchange.control.only_if_cached {
         return not_cached(exchange, record);
     }
     if !pipeline.snapshot.result_cache.single_flight.enabled {
-        return Lookup::Upstream(Turn::miss(plan, None), record);
+        let turn = Turn {
+            stale,
+            ..Turn::miss(plan, found.stamp)
+        };
+        return Lookup::Upstream(Box::new(turn), record);
     }
-    fly(pipeline, exchange, plan, record).await
+    flight::fly(pipeline, exchange, plan, found, stale, deadline, record).await
 }
 
-async fn find(pipeline: &Pipeline, plan: &Plan, now_ms: u64) -> Found {
-    let started = Instant::now();
+/// One budget over all store calls of a request.
+fn deadline(pipeline: &Pipeline) -> Deadline {
+    Deadline::after(budget(pipeline))
+}
+
+fn budget(pipeline: &Pipeline) -> Duration {
     let budget = Duration::from_millis(pipeline.snapshot.result_cache.store_budget_ms);
-    let deadline = Deadline::after(budget.saturating_sub(TIMER_SLACK).max(budget / 2));
-    let found = pipeline.tiers.lookup(&plan.key, now_ms, deadline).await;
+    budget.saturating_sub(TIMER_SLACK).max(budget / 2)
+}
+
+async fn find(pipeline: &Pipeline, exchange: &Exchange, plan: &Plan, deadline: Deadline) -> Found {
+    let started = Instant::now();
+    let found = pipeline.tiers.lookup(&plan.keys, exchange.now_ms(), deadline).await;
     pipeline.metrics.lookup(Layer::ResultCache, started.elapsed());
     found
-}
-
-/// Leads, or follows until an answer comes or its leader is lost.
-async fn fly(pipeline: &Arc<Pipeline>, exchange: &Arc<Exchange>, plan: Plan, mut record: Record) -> Lookup {
-    let flight = plan.flight(&pipeline.key, exchange.epoch);
-    loop {
-        match pipeline.flights.join(flight) {
-            Role::Lead(leader) => {
-                // The last leader may have filled the in-process tier since the lookup.
-                if let Some(entry) = pipeline.tiers.peek(&plan.key, exchange.now_ms())
-                    && let Some((stored, share)) = usable(pipeline, exchange, &plan, &entry)
-                {
-                    return Lookup::Answered(reply::hit(exchange, record, &stored, share, &entry));
-                }
-                return Lookup::Upstream(Turn::miss(plan, Some(leader)), record);
-            }
-            Role::Follow(follower) => match follow::follow(pipeline, exchange, &plan, follower, record).await {
-                Ok(response) => return Lookup::Answered(response),
-                Err((Some(Lost::Leader), open)) => record = open,
-                Err((_, open)) => return Lookup::Upstream(Turn::miss(plan, None), open),
-            },
-        }
-    }
 }
 
 /// Counts what would have been a hit; keeps no body, shares no flight.
 fn observe(pipeline: &Pipeline, exchange: &Exchange, plan: &Plan, record: Record) -> Lookup {
     let life = Duration::from_millis(plan.class(&pipeline.snapshot).ttl_ms);
-    let would_hit = pipeline.observed.is_repeat(plan.key, exchange.started_ms, life);
+    let would_hit = pipeline.observed.is_repeat(plan.keys.newest, exchange.started_ms, life);
     Lookup::Upstream(
         Turn::bypass(if would_hit { "observe_hit" } else { "observe_miss" }),
         record,
     )
 }
 
-/// The stored answer, if this request may see it and finds it young enough.
-fn usable(pipeline: &Pipeline, exchange: &Exchange, plan: &Plan, entry: &Entry) -> Option<(Stored, Share)> {
-    if exchange
-        .control
-        .max_age
-        .is_some_and(|most| entry.age(exchange.now_ms()) > most)
-    {
+/// The stored answer, if this request may see it, the policy keeps it so long and the client finds it young enough.
+fn usable(pipeline: &Pipeline, exchange: &Exchange, plan: &Plan, entry: Option<&Arc<Entry>>) -> Option<Hit> {
+    let entry = entry?;
+    let age = entry.age(exchange.now_ms());
+    let max_age = Duration::from_millis(pipeline.snapshot.result_cache.max_age_ms);
+    if age > max_age || exchange.control.max_age.is_some_and(|most| age > most) {
         return None;
     }
     let stored = Stored::decode(&entry.value)?;
     match stored.share(|| plan::exact(&pipeline.key, exchange), plan.credential) {
         Share::Nothing => None,
-        share => Some((stored, share)),
+        share => Some(Hit {
+            entry: entry.clone(),
+            stored,
+            share,
+        }),
     }
 }
 

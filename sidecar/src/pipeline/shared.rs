@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use llmcache_cache::bans::Bans;
+use llmcache_cache::budget::Deadline;
+use llmcache_cache::lease;
 use llmcache_cache::memory::Memory;
 use llmcache_cache::redis::{Place, Redis};
-use llmcache_cache::seal::NamespaceKey;
+use llmcache_cache::seal::{Keyring, NamespaceKey};
 use llmcache_cache::single_flight::{Flights, Limits};
 use llmcache_cache::tiers::Tiers;
 use llmcache_policy::{Revision, Snapshot, Upstreams};
@@ -22,6 +23,7 @@ use super::routing;
 use super::stored::Stored;
 use crate::account::Account;
 use crate::client::{Client, TlsError};
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::memory::Budget;
 use crate::metrics::{Metrics, Store};
@@ -31,6 +33,8 @@ use crate::run::Error;
 const MAX_FLIGHTS: usize = 1_024;
 /// Bytes kept for followers over all flights.
 const FLIGHT_BYTES: usize = 64 << 20;
+/// Time between two looks at a store that is not reached yet.
+const WARM_STEP: Duration = Duration::from_millis(5);
 /// Keys remembered for `repeatWindow` and `Observe`, about 100 bytes each.
 const MAX_ASKED: u64 = 65_536;
 
@@ -42,6 +46,10 @@ pub(crate) struct Pipeline {
     pub revision: Revision,
     /// The namespace's key.
     pub key: NamespaceKey,
+    /// The key before it, under which answers may still be stored.
+    pub previous_key: Option<NamespaceKey>,
+    /// The time by which answers age.
+    pub clock: Clock,
     /// Room for buffered bodies.
     pub budget: Budget,
     /// The result cache's tiers.
@@ -75,23 +83,33 @@ impl Pipeline {
             namespace,
             redis,
             secret,
+            previous_secret,
             prices,
             ..
         } = config;
-        let key = NamespaceKey::derive(&secret, &namespace).map_err(|error| Error::Secret(error.to_string()))?;
+        let derive = |secret: Vec<u8>| {
+            NamespaceKey::derive(&secret, &namespace).map_err(|error| Error::Secret(error.to_string()))
+        };
+        let key = derive(secret)?;
+        let previous_key = previous_secret.map(derive).transpose()?;
         let policy = snapshot.identity.name.clone();
         let result_cache = &snapshot.result_cache;
         let max_entry = usize::try_from(result_cache.max_entry_bytes).unwrap_or(usize::MAX);
+        let life = |milliseconds| Duration::from_millis(milliseconds);
         let place = Place {
-            key: key.clone(),
+            keys: Keyring {
+                newest: key.clone(),
+                previous: previous_key.clone(),
+            },
             namespace,
             policy: policy.clone(),
             value_bytes: max_entry,
+            longest_life: life(result_cache.max_age_ms.max(result_cache.embeddings.max_age_ms)),
+            lease: lease::LENGTH,
         };
         let shared = redis.map(|url| Redis::open(&url, place)).transpose()?;
         let metrics = Arc::new(Metrics::new(&policy, REASONS)?);
         let started = Timestamp::now();
-        let life = |milliseconds| Duration::from_millis(milliseconds);
         let limits = Limits {
             flights: MAX_FLIGHTS,
             body_bytes: max_entry,
@@ -103,16 +121,11 @@ impl Pipeline {
             .map(|class| class.ttl_ms)
             .max()
             .unwrap_or_default();
-        let bans = Arc::new(Bans::new(life(result_cache.max_age_ms)));
         let (anthropic, openai) = clients(&snapshot.upstreams)?;
         Ok(Arc::new(Self {
             revision: snapshot.revision(),
             budget: Budget::of_container(),
-            tiers: Tiers {
-                memory: Memory::new(result_cache.memory_bytes),
-                shared,
-                bans,
-            },
+            tiers: Tiers::new(Memory::new(result_cache.memory_bytes), shared),
             flights: Flights::new(limits),
             repeats: Asked::new(MAX_ASKED, life(result_cache.repeat_window_ms.max(1))),
             observed: Asked::new(MAX_ASKED, life(longest_ttl.max(1))),
@@ -126,6 +139,8 @@ impl Pipeline {
             id_prefix: hex::encode(&key.mac("id").update(started.to_string().as_bytes()).clone().finish().0[..4]),
             ids: AtomicU64::new(0),
             key,
+            previous_key,
+            clock: Clock::start(),
             snapshot,
         }))
     }
@@ -167,6 +182,19 @@ impl Pipeline {
         Some(stats.breaker_open.load(Ordering::Relaxed) > 0)
     }
 
+    /// Waits until the shared store, if any, can be used, or `longest`.
+    pub(crate) async fn warm(&self, longest: Duration) {
+        let Some(redis) = &self.tiers.shared else { return };
+        let reached = async {
+            while !redis.lease(Deadline::after(longest)).await {
+                tokio::time::sleep(WARM_STEP).await;
+            }
+        };
+        if tokio::time::timeout(longest, reached).await.is_err() {
+            tracing::warn!("serving before the shared store is reached; until then nothing is cached");
+        }
+    }
+
     /// Waits until the shared store, if any, was offered every answer admitted so far.
     pub(crate) async fn flush(&self) {
         if let Some(redis) = &self.tiers.shared {
@@ -180,9 +208,7 @@ impl Pipeline {
         self.metrics.snapshot_age(age.unsigned_abs());
         if let Some(redis) = &self.tiers.shared {
             let stats = redis.stats();
-            let is_open = stats.breaker_open.load(Ordering::Relaxed) > 0;
-            self.metrics
-                .store(Store::Redis, stats.budget_exceeded.load(Ordering::Relaxed), is_open);
+            self.metrics.store(Store::Redis, stats);
         }
         self.metrics.render()
     }
@@ -232,6 +258,7 @@ const REASONS: crate::metrics::Bypasses<'static> = &[
             routing::FALLBACK,
             "internal",
             "malformed",
+            "no_lease",
             "paused",
             "refused",
             routing::RESCUE,

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use llmcache_cache::bans::Stamp;
 use llmcache_cache::entry::Entry;
+use llmcache_cache::redis::Claim;
 use llmcache_cache::tiers::Admission;
 use llmcache_policy::result_cache::ToolAnswers;
 use llmcache_provider::answer::{Answer, Finish};
@@ -26,7 +28,7 @@ pub(crate) struct Ended {
 pub(crate) fn admit(
     pipeline: &Pipeline,
     exchange: &Exchange,
-    turn: &Turn,
+    turn: &mut Turn,
     ended: Ended,
 ) -> (Option<Stored>, Result<(), &'static str>) {
     let plan = match &turn.admit {
@@ -42,8 +44,12 @@ pub(crate) fn admit(
     let stored = Stored::new(answer, &model, || plan::exact(&pipeline.key, exchange), plan.credential);
     let kept = match refusal {
         Some(reason) => Err(reason),
-        None => keep(pipeline, exchange, plan, &stored),
+        None => keep(pipeline, exchange, plan, turn.stamp, turn.claim.take(), &stored),
     };
+    if let Some(claim) = turn.claim.take() {
+        // Not stored, but those who asked for it meanwhile may have it.
+        claim.publish(stored.encode());
+    }
     if let Err(reason) = kept {
         pipeline.metrics.bypass("store", reason);
     }
@@ -74,19 +80,28 @@ fn refuse(pipeline: &Pipeline, ended: &Ended) -> Option<&'static str> {
     ended.detour
 }
 
-fn keep(pipeline: &Pipeline, exchange: &Exchange, plan: &Plan, stored: &Stored) -> Result<(), &'static str> {
+fn keep(
+    pipeline: &Pipeline,
+    exchange: &Exchange,
+    plan: &Plan,
+    stamp: Option<Stamp>,
+    claim: Option<Claim>,
+    stored: &Stored,
+) -> Result<(), &'static str> {
     let class = plan.class(&pipeline.snapshot);
+    let stale_ms = class.stale_while_revalidate_ms.max(class.stale_if_error_ms);
+    let max_age_ms = pipeline.snapshot.result_cache.max_age_ms;
     let entry = Entry {
         stored_at_ms: exchange.started_ms,
         ttl: Duration::from_millis(class.ttl_ms),
-        max_age: Duration::from_millis(pipeline.snapshot.result_cache.max_age_ms),
-        epoch: exchange.epoch,
+        keep: Duration::from_millis(class.ttl_ms.saturating_add(stale_ms).min(max_age_ms)),
+        stamp: stamp.ok_or("no_lease")?,
         tags: plan.tags.clone()?,
         class: class.name.clone(),
         model: stored.head.model.clone(),
         value: stored.encode(),
     };
-    match pipeline.tiers.admit(plan.key, entry, exchange.now_ms()) {
+    match pipeline.tiers.admit(plan.keys.newest, entry, exchange.now_ms(), claim) {
         Admission::Banned => Err("banned"),
         Admission::Expired => Err("expired"),
         Admission::Stored => Ok(()),

@@ -14,17 +14,29 @@ const MAX_SIZE: u64 = 4_096;
 /// The secret of the given file, else of the default one; made when there is none.
 pub(super) fn read(file: Option<&Path>) -> Result<Vec<u8>, String> {
     let path = file.map_or_else(default, |file| Ok(file.to_owned()))?;
-    let problem = |what: String, fix: &str| format!("--secret-file: {} {what}; {fix}", path.display());
-    let failed = |error: &io::Error| {
-        problem(
-            format!("cannot be used ({error})"),
-            "give a file you may read and write",
-        )
-    };
+    let failed = |error: &io::Error| format!("--secret-file: {}", unusable(&path, error));
     if !path.try_exists().map_err(|error| failed(&error))? {
         create(&path).map_err(|error| failed(&error))?;
     }
-    let file = File::open(&path).map_err(|error| failed(&error))?;
+    check(&path).map_err(|problem| format!("--secret-file: {problem}"))
+}
+
+/// The secret of the file that was in use before; never made.
+pub(super) fn previous(path: &Path) -> Result<Vec<u8>, String> {
+    check(path).map_err(|problem| format!("--previous-secret-file: {problem}"))
+}
+
+fn unusable(path: &Path, error: &io::Error) -> String {
+    format!(
+        "{} cannot be used ({error}); give a file you may read and write",
+        path.display()
+    )
+}
+
+fn check(path: &Path) -> Result<Vec<u8>, String> {
+    let problem = |what: String, fix: &str| format!("{} {what}; {fix}", path.display());
+    let failed = |error: &io::Error| unusable(path, error);
+    let file = File::open(path).map_err(|error| failed(&error))?;
     let metadata = file.metadata().map_err(|error| failed(&error))?;
     if !metadata.is_file() {
         return Err(problem("is not a file".into(), "give the path of a file"));

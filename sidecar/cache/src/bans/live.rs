@@ -1,28 +1,31 @@
-//! One ban in force: when it holds and how two become one.
+//! The conditions of a ban in force: when they hold, how two bans become one, and their form in a log.
+
+use serde::{Deserialize, Serialize};
 
 use super::{Ban, pattern};
 use crate::entry::Entry;
 
-/// A ban with its place in the order of answers.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What a ban kills, its place in the order of bans aside.
+///
+/// In a log it is JSON, and a member that a reader does not know is a condition it does not check: an older version
+/// kills more than a newer one means, never less.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Live {
-    /// Kills only entries of a lower epoch.
-    pub(crate) epoch: u64,
-    /// Unix milliseconds at which it was issued.
-    pub(crate) at_ms: u64,
-    pattern: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) pattern: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     model: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     class: Option<String>,
     /// Unix milliseconds; kills only entries not younger.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     cutoff_ms: Option<u64>,
 }
 
 impl Live {
-    pub(super) fn new(ban: &Ban, epoch: u64, now_ms: u64) -> Self {
+    pub(crate) fn new(ban: &Ban, now_ms: u64) -> Self {
         let millis = |age: std::time::Duration| u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
         Self {
-            epoch,
-            at_ms: now_ms,
             pattern: ban.pattern.clone(),
             model: ban.model.clone(),
             class: ban.class.clone(),
@@ -30,7 +33,7 @@ impl Live {
         }
     }
 
-    /// Whether every condition holds, the order of epochs aside.
+    /// Whether every condition holds.
     pub(crate) fn matches(&self, entry: &Entry) -> bool {
         self.cutoff_ms.is_none_or(|cutoff| entry.stored_at_ms <= cutoff)
             && self.class.as_ref().is_none_or(|class| *class == entry.class)
@@ -42,10 +45,8 @@ impl Live {
     }
 
     /// One ban that kills at least what `self` and the newer `next` kill.
-    pub(super) fn merge(self, next: Self) -> Self {
+    pub(crate) fn merge(self, next: Self) -> Self {
         Self {
-            epoch: self.epoch.max(next.epoch),
-            at_ms: self.at_ms.max(next.at_ms),
             pattern: both(self.pattern, next.pattern).map(|(a, b)| pattern::widen(a, &b)),
             model: both(self.model, next.model).map(|(a, b)| pattern::widen(a, &b)),
             class: both(self.class, next.class).filter(|(a, b)| a == b).map(|(a, _)| a),

@@ -28,7 +28,7 @@ pub(super) fn glob(pattern: &str, text: &str) -> bool {
 }
 
 /// Whether a pattern matches one of the tags; a pattern of stars alone needs none.
-pub(super) fn tags(pattern: &str, tags: &[String]) -> bool {
+pub(crate) fn tags(pattern: &str, tags: &[String]) -> bool {
     is_everything(pattern) || tags.iter().any(|text| tag(pattern, text))
 }
 

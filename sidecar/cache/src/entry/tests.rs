@@ -1,13 +1,17 @@
 use proptest::prelude::*;
 
+use super::wire::{Seen, VERSION};
 use super::*;
+use crate::seal::NamespaceKey;
+
+const NAME: &[u8] = b"the store's name";
 
 fn entry(value: &[u8]) -> Entry {
     Entry {
         stored_at_ms: 1_000,
         ttl: Duration::from_secs(2),
-        max_age: Duration::from_secs(9),
-        epoch: 3,
+        keep: Duration::from_secs(9),
+        stamp: Stamp { log: 5, epoch: 3 },
         tags: vec!["user:1".into(), "doc:\"é\"".into()],
         class: "dynamic".into(),
         model: "m".into(),
@@ -20,8 +24,10 @@ fn life_is_counted_from_the_start_of_the_request() {
     let entry = entry(b"");
     assert_eq!(entry.age(1_500), Duration::from_millis(500));
     assert_eq!(entry.remaining(2_999), Duration::from_millis(1));
-    assert!(!entry.is_expired(2_999));
-    assert!(entry.is_expired(3_000));
+    assert_eq!(entry.staleness(2_999), None);
+    assert_eq!(entry.staleness(3_000), Some(Duration::ZERO));
+    assert!(!entry.is_dead(9_999));
+    assert!(entry.is_dead(10_000));
 }
 
 #[test]
@@ -30,12 +36,13 @@ fn a_clock_that_went_back_counts_as_age_zero() {
 }
 
 #[test]
-fn max_age_ends_a_longer_ttl() {
+fn what_is_kept_for_less_than_its_ttl_is_never_stale() {
     let entry = Entry {
         ttl: Duration::from_secs(99),
         ..entry(b"")
     };
-    assert!(entry.is_expired(10_000));
+    assert_eq!((entry.staleness(9_999), entry.is_dead(9_999)), (None, false));
+    assert!(entry.is_dead(10_000));
 }
 
 #[test]
@@ -50,44 +57,69 @@ fn weight_counts_every_variable_part() {
     assert_eq!(longer.weight(), base + 2);
 }
 
+fn key() -> NamespaceKey {
+    NamespaceKey::derive(b"an install secret of some length", "a").unwrap()
+}
+
 #[test]
-fn a_repetitive_value_is_smaller_when_encoded() {
+fn a_repetitive_value_is_smaller_when_sealed() {
     let value = b"the same words again ".repeat(500);
-    assert!(entry(&value).encode(0).unwrap().len() < value.len() / 10);
+    assert!(entry(&value).seal(&key(), NAME).unwrap().len() < value.len() / 10);
 }
 
 #[test]
-fn a_value_past_the_bound_is_not_encoded() {
-    assert_eq!(entry(&vec![0; DECODED_MAX]).encode(0), None);
+fn a_value_past_the_bound_is_not_sealed() {
+    assert_eq!(entry(&vec![0; 17 << 20]).seal(&key(), NAME), None);
 }
 
 #[test]
-fn a_length_that_lies_decodes_as_none() {
-    let encoded = entry(b"value").encode(0).unwrap();
-    for lie in [0_u32, 3, u32::MAX, u32::try_from(DECODED_MAX).unwrap() + 1] {
-        let mut changed = encoded.clone();
-        changed[..4].copy_from_slice(&lie.to_be_bytes());
-        assert_eq!(Entry::decode(&changed), None, "{lie}");
+fn a_head_opens_without_its_body_and_a_body_not_without_its_head() {
+    let (one, two) = (
+        entry(b"one").seal(&key(), NAME).unwrap(),
+        entry(b"two").seal(&key(), NAME).unwrap(),
+    );
+    let head = |value: &[u8]| 5 + usize::try_from(u32::from_be_bytes(value[1..5].try_into().unwrap())).unwrap();
+    let opened = Entry::open_head(&key(), NAME, &one[..head(&one)]).unwrap();
+    assert_eq!(opened, entry(b""));
+    let mixed = [&one[..head(&one)], &two[head(&two)..]].concat();
+    assert_eq!(Entry::open(&key(), NAME, &mixed), None);
+    assert!(Entry::open(&key(), NAME, &two).is_some());
+}
+
+#[test]
+fn another_version_name_key_or_byte_opens_as_none() {
+    let sealed = entry(b"value").seal(&key(), NAME).unwrap();
+    assert_eq!(sealed[0], VERSION);
+    assert_eq!(Entry::open(&key(), b"other", &sealed), None);
+    assert_eq!(Entry::open(&NamespaceKey::random().unwrap(), NAME, &sealed), None);
+    for at in 0..sealed.len() {
+        let mut changed = sealed.clone();
+        changed[at] ^= 1;
+        assert_eq!(Entry::open(&key(), NAME, &changed), None, "byte {at}");
+        assert_eq!(Entry::open(&key(), NAME, &sealed[..at]), None, "cut at {at}");
     }
+}
+
+#[test]
+fn two_writes_of_one_entry_are_told_apart_by_their_first_bytes() {
+    let seal = || Seen::of(&entry(b"v").seal(&key(), NAME).unwrap());
+    assert_ne!(seal(), seal());
+    assert_eq!(Seen::of(b"").bytes(), b"");
+    assert_eq!(Seen::of(b"short").bytes(), b"short");
 }
 
 proptest! {
     #[test]
-    fn encoding_is_reversible(value in proptest::collection::vec(any::<u8>(), 0..3000), writer: u64, epoch: u64) {
-        let entry = Entry { epoch, ..entry(&value) };
-        let decoded = Entry::decode(&entry.encode(writer).unwrap()).unwrap();
-        prop_assert_eq!(decoded, Decoded { entry, writer });
+    fn sealing_is_reversible(value in proptest::collection::vec(any::<u8>(), 0..3000), log: u64, epoch: u64) {
+        let entry = Entry { stamp: Stamp { log, epoch }, ..entry(&value) };
+        prop_assert_eq!(Entry::open(&key(), NAME, &entry.seal(&key(), NAME).unwrap()), Some(entry));
     }
 
     #[test]
-    fn garbage_decodes_as_none(garbage in proptest::collection::vec(any::<u8>(), 0..300)) {
-        prop_assert_eq!(Entry::decode(&garbage), None);
-    }
-
-    #[test]
-    fn packed_garbage_decodes_as_none(garbage in proptest::collection::vec(any::<u8>(), 0..300)) {
-        let mut encoded = u32::try_from(garbage.len()).unwrap().to_be_bytes().to_vec();
-        encoded.extend(zstd::bulk::compress(&garbage, 1).unwrap());
-        prop_assert_eq!(Entry::decode(&encoded), None);
+    fn garbage_opens_as_none(mut garbage in proptest::collection::vec(any::<u8>(), 0..300), is_ours: bool) {
+        if is_ours && let Some(first) = garbage.first_mut() {
+            *first = VERSION;
+        }
+        prop_assert_eq!(Entry::open(&key(), NAME, &garbage), None);
     }
 }

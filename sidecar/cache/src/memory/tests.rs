@@ -1,9 +1,15 @@
 use bytes::Bytes;
 
 use super::*;
-use crate::bans::Ban;
+use crate::bans::{Ban, Live, Stamp};
 
-const FOREVER: Duration = Duration::from_hours(1);
+const LOG: u64 = 7;
+
+fn bans() -> Bans {
+    let bans = Bans::default();
+    bans.learn(0, crate::bans::Page::first(LOG));
+    bans
+}
 
 fn key(n: u8) -> Digest {
     Digest([n; 32])
@@ -12,9 +18,9 @@ fn key(n: u8) -> Digest {
 fn entry(value: &[u8]) -> Arc<Entry> {
     Arc::new(Entry {
         stored_at_ms: 1_000,
-        ttl: Duration::from_secs(2),
-        max_age: FOREVER,
-        epoch: 0,
+        ttl: Duration::from_secs(1),
+        keep: Duration::from_secs(2),
+        stamp: Stamp { log: LOG, epoch: 0 },
         tags: vec!["a".into()],
         class: "dynamic".into(),
         model: "m".into(),
@@ -27,8 +33,8 @@ fn value(memory: &Memory, n: u8, now_ms: u64, bans: &Bans) -> Option<Bytes> {
 }
 
 #[test]
-fn an_entry_lives_until_its_ttl_however_often_it_is_hit() {
-    let (memory, bans) = (Memory::new(1 << 20), Bans::new(FOREVER));
+fn an_entry_is_kept_past_its_ttl_however_often_it_is_hit() {
+    let (memory, bans) = (Memory::new(1 << 20), bans());
     memory.insert(key(1), entry(b"v"));
     for now_ms in [1_000, 2_000, 2_999] {
         assert_eq!(value(&memory, 1, now_ms, &bans).as_deref(), Some(&b"v"[..]), "{now_ms}");
@@ -50,31 +56,34 @@ fn what_is_held_never_weighs_more_than_the_capacity() {
 
 #[test]
 fn an_entry_heavier_than_the_capacity_is_not_kept() {
-    let (memory, bans) = (Memory::new(1_000), Bans::new(FOREVER));
+    let (memory, bans) = (Memory::new(1_000), bans());
     memory.insert(key(1), entry(&[0; 1_000]));
     assert_eq!(memory.len(), 0);
     assert_eq!(value(&memory, 1, 1_000, &bans), None);
 }
 
 #[test]
-fn each_ban_is_obeyed_also_after_hits_at_a_later_epoch() {
-    let (memory, bans) = (Memory::new(1 << 20), Bans::new(FOREVER));
+fn each_ban_is_obeyed_also_after_hits_at_a_later_version() {
+    let (memory, bans) = (Memory::new(1 << 20), bans());
     memory.insert(key(1), entry(b"v"));
-    let ban = |pattern: &str| Ban {
-        pattern: Some(pattern.into()),
-        ..Ban::default()
+    let ban = |pattern: &str| {
+        let ban = Ban {
+            pattern: Some(pattern.into()),
+            ..Ban::default()
+        };
+        Live::new(&ban, 1_000)
     };
-    bans.set(&ban("b"), 1_000).unwrap();
+    bans.issue(ban("b"));
     assert!(value(&memory, 1, 1_000, &bans).is_some());
     assert!(value(&memory, 1, 1_000, &bans).is_some());
-    bans.set(&ban("a"), 1_000).unwrap();
+    bans.issue(ban("a"));
     assert_eq!(value(&memory, 1, 1_000, &bans), None);
     assert!(memory.is_empty());
 }
 
 #[test]
 fn removing_an_entry_spares_the_one_that_replaced_it() {
-    let (memory, bans) = (Memory::new(1 << 20), Bans::new(FOREVER));
+    let (memory, bans) = (Memory::new(1 << 20), bans());
     let old = entry(b"old");
     memory.insert(key(1), old.clone());
     memory.insert(key(1), entry(b"new"));

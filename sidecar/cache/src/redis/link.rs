@@ -17,6 +17,9 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// A connection that served this long was sound: the next outage is probed at once.
 const SOUND: Duration = Duration::from_secs(10);
 
+/// One of the connections; clones share it.
+pub(super) type Connection = MultiplexedConnection;
+
 /// The connections, and whether they may be used now.
 #[derive(Debug)]
 pub(super) struct Link {
@@ -53,6 +56,11 @@ impl Link {
     pub(super) fn writer(&self) -> Option<(Pass, MultiplexedConnection)> {
         let pass = self.breaker.pass()?;
         Some((pass, self.connections.lock().as_ref()?.writer.clone()))
+    }
+
+    /// Waits until the store is heard again.
+    pub(super) async fn closed(&self) {
+        self.breaker.closed().await;
     }
 
     /// Says that a call under this pass had no answer.

@@ -15,29 +15,33 @@ fn digest(key: &NamespaceKey, domain: &'static str, fields: &[&[u8]]) -> Digest 
 }
 
 #[test]
-fn a_sealed_value_opens_under_the_same_key_and_aad() {
-    let sealed = key("a").seal(b"k", b"plain").unwrap();
+fn a_sealed_value_opens_under_the_same_key_name_and_aad() {
+    let sealed = key("a").seal(b"k", b"a", b"plain").unwrap();
     assert_eq!(sealed.len(), OVERHEAD + 5);
-    assert_eq!(key("a").open(b"k", &sealed).as_deref(), Some(&b"plain"[..]));
+    assert_eq!(key("a").open(b"k", b"a", &sealed).as_deref(), Some(&b"plain"[..]));
 }
 
 #[test]
-fn another_key_aad_version_or_byte_opens_as_none() {
-    let sealed = key("a").seal(b"k", b"plain").unwrap();
-    assert_eq!(key("b").open(b"k", &sealed), None);
-    assert_eq!(key("a").open(b"l", &sealed), None);
+fn another_key_name_aad_version_or_byte_opens_as_none() {
+    let sealed = key("a").seal(b"k", b"a", b"plain").unwrap();
+    assert_eq!(key("b").open(b"k", b"a", &sealed), None);
+    assert_eq!(key("a").open(b"l", b"a", &sealed), None);
+    assert_eq!(key("a").open(b"k", b"b", &sealed), None);
     for at in 0..sealed.len() {
         let mut changed = sealed.clone();
         changed[at] ^= 1;
-        assert_eq!(key("a").open(b"k", &changed), None, "byte {at}");
-        assert_eq!(key("a").open(b"k", &sealed[..at]), None, "cut at {at}");
+        assert_eq!(key("a").open(b"k", b"a", &changed), None, "byte {at}");
+        assert_eq!(key("a").open(b"k", b"a", &sealed[..at]), None, "cut at {at}");
     }
 }
 
 #[test]
 fn sealing_twice_gives_different_bytes() {
     let key = key("a");
-    assert_ne!(key.seal(b"k", b"plain").unwrap(), key.seal(b"k", b"plain").unwrap());
+    assert_ne!(
+        key.seal(b"k", b"a", b"plain").unwrap(),
+        key.seal(b"k", b"a", b"plain").unwrap()
+    );
 }
 
 #[test]

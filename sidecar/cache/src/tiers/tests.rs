@@ -4,26 +4,27 @@ use crate::redis::tests::{entry, open, place};
 
 const NOW: u64 = 2_000;
 
+fn patient() -> Deadline {
+    Deadline::after(Duration::from_secs(20))
+}
+
 fn key(n: u8) -> Digest {
     Digest([n; 32])
 }
 
 fn tiers(shared: Option<Redis>) -> Tiers {
-    let bans = Arc::new(Bans::new(Duration::from_hours(168)));
-    Tiers {
-        memory: Memory::new(1 << 20),
-        shared,
-        bans,
-    }
+    Tiers::new(Memory::new(1 << 20), shared)
 }
 
 async fn with_redis(server: &Server) -> Tiers {
-    tiers(Some(open(server, place("a", "p")).await))
+    let tiers = tiers(Some(open(server, place("a", "p")).await));
+    assert!(tiers.lease(patient()).await.is_some());
+    tiers
 }
 
 fn answer(tiers: &Tiers, tag: &str) -> Entry {
     Entry {
-        epoch: tiers.bans.epoch(),
+        stamp: tiers.bans().stamp().unwrap(),
         tags: vec![tag.into()],
         ..(*entry(b"v")).clone()
     }
@@ -37,10 +38,9 @@ fn ban(pattern: &str) -> Ban {
 }
 
 async fn hit(tiers: &Tiers, n: u8) -> bool {
-    tiers
-        .lookup(&key(n), NOW, Deadline::after(Duration::from_secs(20)))
-        .await
-        != Lookup::Miss
+    let found = tiers.lookup(&key(n).into(), NOW, patient()).await;
+    assert!(found.stamp.is_some());
+    found.entry.is_some()
 }
 
 async fn flush(tiers: &Tiers) {
@@ -52,14 +52,16 @@ async fn an_admitted_answer_is_a_hit_at_once_until_its_ttl() {
     let tiers = tiers(None);
     assert!(!hit(&tiers, 1).await);
     let entry = answer(&tiers, "a");
-    let end = entry.stored_at_ms + 3_600_000;
-    assert_eq!(tiers.admit(key(1), entry.clone(), NOW), Admission::Stored);
+    let (stale, end) = (entry.stored_at_ms + 3_600_000, entry.stored_at_ms + 7_200_000);
+    assert_eq!(tiers.admit(key(1), entry.clone(), NOW, None), Admission::Stored);
+    let found = tiers.lookup(&key(1).into(), NOW, Deadline::after(Duration::ZERO)).await;
+    assert_eq!(found.entry, Some(Arc::new(entry.clone())));
     assert_eq!(
-        tiers.lookup(&key(1), NOW, Deadline::after(Duration::ZERO)).await,
-        Lookup::Hit(Arc::new(entry.clone()))
+        tiers.peek(&key(1), stale).unwrap().staleness(stale),
+        Some(Duration::ZERO)
     );
     assert_eq!(tiers.peek(&key(1), end), None);
-    assert_eq!(tiers.admit(key(1), entry, end), Admission::Expired);
+    assert_eq!(tiers.admit(key(1), entry, stale, None), Admission::Expired);
 }
 
 #[tokio::test]
@@ -67,9 +69,9 @@ async fn an_answer_in_flight_when_a_ban_comes_is_not_admitted() {
     let tiers = tiers(None);
     let (covered, other) = (answer(&tiers, "a"), answer(&tiers, "b"));
     tiers.issue(&ban("a"), NOW).await.unwrap();
-    assert_eq!(tiers.admit(key(1), covered, NOW), Admission::Banned);
-    assert_eq!(tiers.admit(key(2), other, NOW), Admission::Stored);
-    assert_eq!(tiers.admit(key(1), answer(&tiers, "a"), NOW), Admission::Stored);
+    assert_eq!(tiers.admit(key(1), covered, NOW, None), Admission::Banned);
+    assert_eq!(tiers.admit(key(2), other, NOW, None), Admission::Stored);
+    assert_eq!(tiers.admit(key(1), answer(&tiers, "a"), NOW, None), Admission::Stored);
     assert!(hit(&tiers, 1).await && hit(&tiers, 2).await);
 }
 
@@ -77,7 +79,12 @@ async fn an_answer_in_flight_when_a_ban_comes_is_not_admitted() {
 async fn a_ban_counts_and_frees_what_it_matches_and_a_dry_run_only_counts() {
     let tiers = tiers(None);
     for n in 0..100 {
-        tiers.admit(key(n), answer(&tiers, if n < 30 { "user:1:x" } else { "user:2" }), NOW);
+        tiers.admit(
+            key(n),
+            answer(&tiers, if n < 30 { "user:1:x" } else { "user:2" }),
+            NOW,
+            None,
+        );
     }
     let dry = tiers.dry_run(&ban("user:1:*"), NOW).await.unwrap();
     assert_eq!(
@@ -85,10 +92,11 @@ async fn a_ban_counts_and_frees_what_it_matches_and_a_dry_run_only_counts() {
         Issued {
             id: None,
             matched: 30,
-            is_complete: true
+            is_complete: true,
+            reach: Reach::Pod,
         }
     );
-    assert_eq!((tiers.memory.len(), tiers.bans.len()), (100, 0));
+    assert_eq!((tiers.memory.len(), tiers.bans().len()), (100, 0));
     let issued = tiers.issue(&ban("user:1:*"), NOW).await.unwrap();
     assert_eq!((issued.matched, issued.is_complete, tiers.memory.len()), (30, true, 70));
     let again = tiers.issue(&ban("user:1:*"), NOW).await.unwrap();
@@ -101,11 +109,26 @@ async fn a_ban_counts_and_frees_what_it_matches_and_a_dry_run_only_counts() {
 async fn counting_stops_at_its_budget_with_the_ban_in_force() {
     let tiers = tiers(None);
     for n in 0..=255 {
-        tiers.admit(key(n), answer(&tiers, "a"), NOW);
+        tiers.admit(key(n), answer(&tiers, "a"), NOW, None);
     }
-    let live = tiers.bans.set(&ban("a"), NOW).unwrap();
-    let (matched, is_complete) = count_until(&tiers.memory, &live, NOW, true, Instant::now());
-    assert_eq!((matched, is_complete), (COUNT_STRIDE, false));
+    let live = Live::new(&ban("a"), NOW);
+    tiers.bans.issue(live.clone());
+    let swept = Swept::default();
+    *swept.lock() = Some(HashSet::new());
+    let sweep = Sweep {
+        live,
+        is_dry: true,
+        now_ms: NOW,
+    };
+    // A dry run counts what is alive, and here nothing is.
+    let is_complete = count::until(&tiers.memory, &tiers.bans, &sweep, &swept, Instant::now());
+    assert!(!is_complete && swept.lock().as_ref().unwrap().is_empty());
+    let sweep = Sweep { is_dry: false, ..sweep };
+    let is_complete = count::until(&tiers.memory, &tiers.bans, &sweep, &swept, Instant::now());
+    assert_eq!(
+        (swept.lock().as_ref().unwrap().len() as u64, is_complete),
+        (count::STRIDE, false)
+    );
     assert!(!hit(&tiers, 1).await);
 }
 
@@ -113,62 +136,132 @@ async fn counting_stops_at_its_budget_with_the_ban_in_force() {
 async fn a_hit_in_the_shared_store_moves_to_memory() {
     let server = Server::start().await;
     let (one, two) = (with_redis(&server).await, with_redis(&server).await);
-    one.admit(key(1), answer(&one, "a"), NOW);
+    one.admit(key(1), answer(&one, "a"), NOW, None);
     flush(&one).await;
     assert_eq!(two.peek(&key(1), NOW), None);
     assert!(hit(&two, 1).await);
     assert_eq!(two.peek(&key(1), NOW).unwrap().value, "v");
     drop(server);
-    assert!(hit(&two, 1).await);
+    assert!(two.peek(&key(1), NOW).is_some());
 }
 
 #[tokio::test]
-async fn a_ban_covers_what_is_in_the_shared_store() {
+async fn a_ban_kills_in_its_own_process_at_once_and_elsewhere_within_the_lease() {
     let server = Server::start().await;
     let (one, two) = (with_redis(&server).await, with_redis(&server).await);
     for (n, tag) in [(1, "a"), (2, "b")] {
-        one.admit(key(n), answer(&one, tag), NOW);
+        one.admit(key(n), answer(&one, tag), NOW, None);
     }
     flush(&one).await;
-    for tiers in [&one, &two] {
-        tiers.issue(&ban("a"), NOW).await.unwrap();
-        assert!(!hit(tiers, 1).await && hit(tiers, 2).await);
-    }
-    // Written by a request that started after the ban.
-    one.admit(
-        key(1),
-        Entry {
-            stored_at_ms: NOW + 1,
-            ..answer(&one, "a")
-        },
-        NOW + 1,
-    );
-    flush(&one).await;
+    assert!(hit(&two, 1).await && hit(&two, 2).await);
+    let issued = one.issue(&ban("a"), NOW).await.unwrap();
+    assert!(issued.id.is_some() && issued.is_complete);
+    assert_eq!((issued.matched, issued.reach), (1, Reach::Store));
+    assert!(!hit(&one, 1).await && hit(&one, 2).await);
+    let known = || two.bans().stamp() == one.bans().stamp();
+    crate::redis::tests::server::eventually(known).await;
+    assert!(!hit(&two, 1).await && hit(&two, 2).await);
+    // What is asked for after the ban is cached again.
+    two.admit(key(1), answer(&two, "a"), NOW, None);
     assert!(hit(&two, 1).await);
-    two.issue(&ban("a"), NOW + 1).await.unwrap();
-    assert!(!hit(&two, 1).await);
+    flush(&two).await;
+    assert!(hit(&one, 1).await);
 }
 
 #[tokio::test]
-async fn epochs_of_another_process_say_nothing_here() {
+async fn a_ban_survives_every_process_and_kills_what_the_store_still_holds() {
+    let server = Server::start().await;
+    let before = with_redis(&server).await;
+    before.admit(key(1), answer(&before, "a"), NOW, None);
+    flush(&before).await;
+    let value = server.dump(":r:").await;
+    before.issue(&ban("a"), NOW).await.unwrap();
+    drop(before);
+    // The sweep has removed it; somebody who may write there puts it back.
+    server.restore(&value).await;
+    let after = with_redis(&server).await;
+    assert!(!hit(&after, 1).await);
+}
+
+#[tokio::test]
+async fn a_log_that_is_lost_takes_every_answer_with_it() {
     let server = Server::start().await;
     let (one, two) = (with_redis(&server).await, with_redis(&server).await);
-    for _ in 0..5 {
-        one.issue(&ban("other"), NOW).await.unwrap();
-    }
-    one.admit(key(1), answer(&one, "a"), NOW);
+    one.admit(key(1), answer(&one, "a"), NOW, None);
     flush(&one).await;
-    two.issue(&ban("a"), NOW).await.unwrap();
-    assert!(hit(&one, 1).await);
-    assert!(!hit(&two, 1).await);
+    assert!(hit(&two, 1).await);
+    let log = one.bans().stamp().unwrap().log;
+    server.remove(":b").await;
+    let replaced = || {
+        [&one, &two]
+            .iter()
+            .all(|tiers| tiers.bans().stamp().is_some_and(|stamp| stamp.log != log))
+    };
+    for tiers in [&one, &two] {
+        // Used, so that its lease is renewed.
+        hit(tiers, 9).await;
+    }
+    crate::redis::tests::server::eventually(replaced).await;
+    assert!(!hit(&one, 1).await && !hit(&two, 1).await);
+    assert_eq!(one.bans().stamp(), two.bans().stamp());
 }
 
 #[tokio::test]
-async fn a_removed_key_is_gone_from_both_tiers() {
+async fn a_ban_that_cannot_be_made_durable_holds_here_and_is_durable_later() {
+    let server = Server::start().await;
+    let (one, two) = (with_redis(&server).await, with_redis(&server).await);
+    one.admit(key(1), answer(&one, "a"), NOW, None);
+    flush(&one).await;
+    assert!(hit(&two, 1).await);
+    server.set("maxmemory", "1").await;
+    let issued = one.issue(&ban("a"), NOW).await.unwrap();
+    assert_eq!((issued.id, issued.reach), (None, Reach::Pod));
+    assert!(!hit(&one, 1).await && hit(&two, 1).await);
+    server.set("maxmemory", "0").await;
+    let epoch = |tiers: &Tiers| tiers.bans().stamp().unwrap().epoch;
+    crate::redis::tests::server::eventually(|| epoch(&one) == 1 && epoch(&two) == 1).await;
+    assert!(!hit(&two, 1).await);
+    crate::redis::tests::server::eventually(|| one.bans().left().is_empty()).await;
+    one.admit(key(1), answer(&one, "a"), NOW, None);
+    assert!(hit(&one, 1).await);
+}
+
+#[tokio::test]
+async fn without_a_lease_nothing_is_served_or_may_be_stored() {
     let server = Server::start().await;
     let tiers = with_redis(&server).await;
-    tiers.admit(key(1), answer(&tiers, "a"), NOW);
-    tiers.remove(&key(1));
+    tiers.admit(key(1), answer(&tiers, "a"), NOW, None);
+    assert!(hit(&tiers, 1).await);
+    server.signal("STOP");
+    let over = || tiers.peek(&key(1), NOW).is_none();
+    crate::redis::tests::server::eventually(over).await;
+    let found = tiers
+        .lookup(&key(1).into(), NOW, Deadline::after(Duration::from_millis(25)))
+        .await;
+    assert_eq!((found.entry, found.stamp), (None, None));
+    server.signal("CONT");
+    let back = || tiers.peek(&key(1), NOW).is_some();
+    crate::redis::tests::server::eventually(back).await;
+}
+
+#[tokio::test]
+async fn a_sweep_frees_by_tag_and_spares_what_replaced_the_banned() {
+    let server = Server::start().await;
+    let tiers = with_redis(&server).await;
+    for n in 0..100 {
+        let tag = if n < 30 { "user:1:x" } else { "user:2" };
+        tiers.admit(key(n), answer(&tiers, tag), NOW, None);
+    }
     flush(&tiers).await;
-    assert!(!hit(&tiers, 1).await);
+    let dry = tiers.dry_run(&ban("user:1:*"), NOW).await.unwrap();
+    assert_eq!((dry.matched, dry.is_complete, dry.id), (30, true, None));
+    let issued = tiers.issue(&ban("user:1:*"), NOW).await.unwrap();
+    assert_eq!((issued.matched, issued.is_complete), (30, true));
+    let names = server.names().await;
+    assert_eq!(names.iter().filter(|name| name.contains(":r:")).count(), 70);
+    tiers.admit(key(1), answer(&tiers, "user:1:x"), NOW, None);
+    flush(&tiers).await;
+    let again = tiers.issue(&ban("user:1:y"), NOW).await.unwrap();
+    assert_eq!(again.matched, 0);
+    assert!(hit(&tiers, 1).await);
 }

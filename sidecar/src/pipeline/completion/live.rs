@@ -193,7 +193,7 @@ impl Tail {
         let Self {
             pipeline,
             exchange,
-            turn,
+            mut turn,
             served,
             mut record,
             reader,
@@ -212,7 +212,8 @@ impl Tail {
                     model: served.model,
                     detour: served.detour,
                 };
-                guard("store", || store::admit(&pipeline, &exchange, &turn, ended)).unwrap_or((None, Err("internal")))
+                guard("store", || store::admit(&pipeline, &exchange, &mut turn, ended))
+                    .unwrap_or((None, Err("internal")))
             }
         };
         match reported {

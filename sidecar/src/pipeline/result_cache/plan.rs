@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use http::HeaderMap;
-use llmcache_cache::seal::{Digest, NamespaceKey};
+use llmcache_cache::bans::Stamp;
+use llmcache_cache::seal::{Digest, Keys, NamespaceKey};
 use llmcache_policy::result_cache::{Sampled, StoredResponses};
 use llmcache_policy::ttl_class::{Facts, TtlClass};
 use llmcache_policy::{Mode, Snapshot, keyword};
@@ -16,7 +17,7 @@ use crate::pipeline::{Exchange, Pipeline};
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     /// Names the answer.
-    pub key: Digest,
+    pub keys: Keys,
     /// The client wants a fresh answer: not looked up, neither leads nor follows, replaces the entry.
     pub is_refresh: bool,
     /// Digest of the credential.
@@ -33,9 +34,12 @@ impl Plan {
     }
 
     /// Names the flight: a call that began after a ban must not follow one from before it.
-    pub(crate) fn flight(&self, key: &NamespaceKey, epoch: u64) -> Digest {
+    pub(crate) fn flight(&self, key: &NamespaceKey, stamp: Option<Stamp>) -> Digest {
+        let Stamp { log, epoch } = stamp.unwrap_or_default();
         let mut mac = key.mac("flight");
-        mac.field(&self.key.0).field(&epoch.to_be_bytes());
+        mac.field(&self.keys.newest.0)
+            .field(&log.to_be_bytes())
+            .field(&epoch.to_be_bytes());
         mac.finish()
     }
 }
@@ -68,13 +72,19 @@ pub(crate) fn plan(pipeline: &Pipeline, exchange: &Exchange) -> Result<Plan, &'s
         return Err("sampled");
     }
     let class = class_of(policy, exchange).ok_or("class")?;
-    let key = key(&pipeline.key, policy, exchange, scope);
+    let keys = Keys {
+        newest: key(&pipeline.key, policy, exchange, scope),
+        previous: pipeline.previous_key.as_ref().and_then(|old| {
+            let scope = scope::identify(old, policy, call).ok()?;
+            Some(key(old, policy, exchange, &scope))
+        }),
+    };
     Ok(Plan {
-        is_refresh: control.no_cache || is_repeat(pipeline, exchange, key),
+        is_refresh: control.no_cache || is_repeat(pipeline, exchange, keys.newest),
         credential: scope.credential,
         tags: scope::tags(policy, call, &route.model, &policy.ttl_classes[class].name),
         class,
-        key,
+        keys,
     })
 }
 

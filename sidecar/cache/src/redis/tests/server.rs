@@ -66,6 +66,37 @@ impl Server {
         command.query_async(&mut connection).await.unwrap()
     }
 
+    /// Sets a parameter of the running server.
+    pub(crate) async fn set(&self, name: &str, value: &str) {
+        let _: String = self.ask(redis::cmd("CONFIG").arg("SET").arg(name).arg(value)).await;
+    }
+
+    /// Removes the one key whose name has this part.
+    pub(crate) async fn remove(&self, part: &str) {
+        let name = self.name(part).await;
+        let _: i64 = self.ask(redis::cmd("DEL").arg(name)).await;
+    }
+
+    /// The value of the one key whose name has this part, its name before it.
+    pub(crate) async fn dump(&self, part: &str) -> (String, Vec<u8>) {
+        let name = self.name(part).await;
+        let value = self.ask(redis::cmd("GET").arg(&name)).await;
+        (name, value)
+    }
+
+    /// Puts a value back as it was, for two hours.
+    pub(crate) async fn restore(&self, (name, value): &(String, Vec<u8>)) {
+        let _: String = self
+            .ask(redis::cmd("SET").arg(name).arg(value).arg("EX").arg(7_199))
+            .await;
+    }
+
+    async fn name(&self, part: &str) -> String {
+        let names = self.names().await;
+        let name = names.into_iter().find(|name| name.contains(part));
+        name.expect("a key of this kind")
+    }
+
     pub(crate) async fn names(&self) -> Vec<String> {
         let (_, names): (u64, Vec<String>) = self.ask(redis::cmd("SCAN").arg(0).arg("COUNT").arg(100_000)).await;
         names
