@@ -6,6 +6,7 @@ pub mod glob;
 pub mod keyword;
 pub mod names;
 pub mod prompt_cache;
+pub mod redis_acl;
 pub mod result_cache;
 pub mod routing;
 pub mod scope;

@@ -1,0 +1,101 @@
+//! Several sidecars on one store: single-flight, bans, keys and tenants across processes.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test ends at the first surprise"
+)]
+
+mod bans;
+mod flights;
+mod keys;
+mod tenants;
+
+use llmcache_tests::fake::{Fake, FakeConfig};
+use llmcache_tests::kit::{Call, Launch, Redis, Sidecar, eventually, question};
+use serde_json::Value;
+
+/// A secret file's bytes.
+const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
+
+/// Everything is cached, under the tags of an end user and of a document. The budget is wide: what a busy machine makes
+/// of the usual one is not the question here.
+const POLICY: &str = "apiVersion: llmcache.dev/v1alpha1
+kind: LLMCachePolicy
+metadata: {name: test, namespace: shop}
+spec:
+  tags: [\"user:{user}\", \"doc:{header:x-doc-id}\"]
+  resultCache: {storeBudget: 1s}
+";
+
+/// A provider, a store, and sidecars between them that share one secret.
+struct Pods {
+    fake: Fake,
+    redis: Redis,
+    sidecars: Vec<Sidecar>,
+}
+
+impl Pods {
+    async fn start(count: usize, fake: FakeConfig) -> anyhow::Result<Self> {
+        Self::with_policy(count, fake, POLICY).await
+    }
+
+    async fn with_policy(count: usize, fake: FakeConfig, policy: &str) -> anyhow::Result<Self> {
+        let (fake, redis) = (Fake::start(fake).await?, Redis::start().await?);
+        let mut sidecars = Vec::new();
+        for _ in 0..count {
+            sidecars.push(launch(policy, &fake, &redis.url(), SECRET).start().await?);
+        }
+        let pods = Self { fake, redis, sidecars };
+        for sidecar in &pods.sidecars {
+            reaches_store(sidecar).await?;
+        }
+        Ok(pods)
+    }
+
+    /// Sends a call through one of the sidecars.
+    async fn send(&self, pod: usize, call: &Call) -> anyhow::Result<llmcache_tests::kit::Reply> {
+        self.sidecars[pod].client().send(call).await
+    }
+
+    /// `POST /llmcache/invalidate` at one of the sidecars.
+    async fn ban(&self, pod: usize, body: &Value) -> anyhow::Result<(u16, Value)> {
+        let call = Call::post("/llmcache/invalidate", body.to_string());
+        let reply = self.send(pod, &call).await?;
+        Ok((reply.status.as_u16(), reply.json()?))
+    }
+}
+
+fn launch(policy: &str, fake: &Fake, redis: &str, secret: &[u8]) -> Launch {
+    let mut launch = Launch::new(policy, fake.url()).args(["--redis", redis]);
+    launch.secret = Some(secret.to_vec());
+    launch
+}
+
+/// Waits until what is asked through a sidecar is stored.
+async fn reaches_store(sidecar: &Sidecar) -> anyhow::Result<()> {
+    let client = sidecar.client();
+    eventually("the store takes bans", async || {
+        let body = serde_json::json!({"pattern": "nobody", "dryRun": true});
+        let reply = client.send(&Call::post("/llmcache/invalidate", body.to_string())).await;
+        let reply = reply.and_then(|reply| reply.json());
+        reply.is_ok_and(|said| said["complete"] == true)
+    })
+    .await
+}
+
+fn ask(text: &str) -> Value {
+    question("claude-haiku-5-5", text)
+}
+
+fn of_user(text: &str, user: &str) -> Call {
+    let mut body = ask(text);
+    body["metadata"] = serde_json::json!({"user_id": user});
+    Call::messages(&body)
+}
+
+/// What the model said.
+fn text(reply: &llmcache_tests::kit::Reply) -> String {
+    let body = reply.json().unwrap_or_default();
+    body["content"][0]["text"].as_str().unwrap_or_default().to_owned()
+}
