@@ -11,7 +11,7 @@ mod sentinel;
 pub use authority::Authority;
 pub use cluster::RedisCluster;
 pub use node::Node;
-pub use sentinel::RedisSentinel;
+pub use sentinel::{Guards, RedisSentinel};
 
 /// One running server; ends with its owner.
 pub struct Redis {
@@ -34,7 +34,7 @@ impl Redis {
     /// A server that also speaks TLS, on another port, with this authority's certificate.
     pub async fn start_tls(authority: &Authority, lines: &[&str]) -> anyhow::Result<Self> {
         let lines = lines.iter().map(|line| (*line).to_owned()).collect();
-        let node = Node::start_tls(authority, lines).await?;
+        let node = Node::start_as(false, lines, Some(authority)).await?;
         Ok(Self { node })
     }
 

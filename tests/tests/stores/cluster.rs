@@ -1,6 +1,6 @@
 //! Cluster: every slot is reached, and reached again when its master is lost.
 
-use llmcache_tests::kit::{RedisCluster, eventually};
+use llmcache_tests::kit::{Authority, RedisCluster, eventually};
 use rustix::process::Signal;
 
 use crate::{Pair, questions};
@@ -39,4 +39,16 @@ async fn lost_master_is_replaced_and_no_request_fails() {
         }
         pair.share(&questions("once it is whole again", 12)).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn every_node_of_a_cluster_is_reached_over_tls() {
+    let (authority, folder) = (Authority::new().unwrap(), tempfile::tempdir().unwrap());
+    authority.write(folder.path()).unwrap();
+    let redis = RedisCluster::start_tls(&authority).await.unwrap();
+    let (url, ca) = (redis.tls_url(), folder.path().join("ca.pem"));
+    let pair = Pair::start(&["--redis", &url, "--redis-ca", ca.to_str().unwrap()])
+        .await
+        .unwrap();
+    pair.share(&questions("over tls", 12)).await.unwrap();
 }

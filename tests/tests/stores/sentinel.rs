@@ -1,6 +1,6 @@
 //! Sentinel: the master is found, and found again when it has moved.
 
-use llmcache_tests::kit::{RedisSentinel, eventually};
+use llmcache_tests::kit::{Authority, Guards, RedisSentinel, eventually};
 use rustix::process::Signal;
 
 use crate::{Pair, questions};
@@ -60,4 +60,38 @@ async fn master_that_hands_over_while_all_is_well_is_left() {
     assert!(reply.starts_with("+OK"), "{reply}");
     answered_until_moved(&redis, &pair, old).await;
     pair.shares_again("after the hand-over").await.unwrap();
+}
+
+#[tokio::test]
+async fn sentinels_without_a_login_with_the_servers_and_with_their_own_are_entered() {
+    for (password, query) in [(None, ""), (Some("p:ss"), ""), (Some("own"), "?sentinel_password=own")] {
+        let guards = Guards {
+            password: Some("p:ss"),
+            sentinel_password: password,
+            authority: None,
+        };
+        let redis = RedisSentinel::start_with(guards).await.unwrap();
+        let url = format!("redis+sentinel://:p%3Ass@{}{query}", redis.address());
+        let pair = Pair::start(&["--redis", &url]).await.unwrap();
+        pair.share(&questions("with a login", 3)).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn sentinels_and_servers_are_reached_over_tls() {
+    let (authority, folder) = (Authority::new().unwrap(), tempfile::tempdir().unwrap());
+    authority.write(folder.path()).unwrap();
+    let guards = Guards {
+        authority: Some(&authority),
+        ..Guards::default()
+    };
+    let redis = RedisSentinel::start_with(guards).await.unwrap();
+    let (url, ca) = (
+        format!("rediss+sentinel://{}", redis.tls_address()),
+        folder.path().join("ca.pem"),
+    );
+    let pair = Pair::start(&["--redis", &url, "--redis-ca", ca.to_str().unwrap()])
+        .await
+        .unwrap();
+    pair.share(&questions("over tls", 3)).await.unwrap();
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
 /// The authority and the certificate it gave.
 pub struct Authority {
@@ -22,6 +22,8 @@ impl Authority {
         let ca_key = KeyPair::generate()?;
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        // Issuer and server must not be called the same: OpenSSL would take the second for the first.
+        params.distinguished_name.push(DnType::CommonName, "authority");
         let ca = params.self_signed(&ca_key)?;
         let issuer = Issuer::new(params, ca_key);
         let key = KeyPair::generate()?;

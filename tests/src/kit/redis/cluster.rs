@@ -2,7 +2,7 @@
 
 use anyhow::{Context, bail};
 
-use super::{Node, field, obey};
+use super::{Authority, Node, field, obey};
 use crate::kit::eventually;
 
 const SLOTS: u16 = 16_384;
@@ -17,16 +17,25 @@ pub struct RedisCluster {
 impl RedisCluster {
     /// Starts them, joins them and waits until every node calls the cluster sound.
     pub async fn start() -> anyhow::Result<Self> {
+        Self::start_with(None).await
+    }
+
+    /// The same with TLS, beside clear text, under this authority.
+    pub async fn start_tls(authority: &Authority) -> anyhow::Result<Self> {
+        Self::start_with(Some(authority)).await
+    }
+
+    async fn start_with(authority: Option<&Authority>) -> anyhow::Result<Self> {
         let mut nodes = Vec::new();
         for _ in 0..6 {
-            nodes.push(Self::node().await?);
+            nodes.push(Self::node(authority).await?);
         }
         let cluster = Self { nodes };
-        cluster.join().await?;
+        cluster.join(authority.is_some()).await?;
         Ok(cluster)
     }
 
-    async fn node() -> anyhow::Result<Node> {
+    async fn node(authority: Option<&Authority>) -> anyhow::Result<Node> {
         // A bus port of its own: the usual one, ten thousand up, may be none.
         let bus = std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0))?
             .local_addr()?
@@ -39,10 +48,12 @@ impl RedisCluster {
         ];
         let mut lines: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
         lines.push(format!("cluster-port {bus}"));
-        Node::start(lines).await
+        lines.extend(authority.map(|_| "tls-cluster yes".to_owned()));
+        lines.extend(authority.map(|_| "tls-replication yes".to_owned()));
+        Node::start_as(false, lines, authority).await
     }
 
-    async fn join(&self) -> anyhow::Result<()> {
+    async fn join(&self, is_tls: bool) -> anyhow::Result<()> {
         let (masters, replicas) = self.nodes.split_at(3);
         let bounds = [0, SLOTS / 3, SLOTS / 3 * 2, SLOTS];
         for (index, node) in self.nodes.iter().enumerate() {
@@ -55,7 +66,8 @@ impl RedisCluster {
         for node in &self.nodes[1..] {
             let bus = node.command("CONFIG GET cluster-port").await?;
             let bus = bus.lines().nth(4).context("no cluster-port")?;
-            obey(&self.nodes[0], &format!("CLUSTER MEET 127.0.0.1 {} {bus}", node.port())).await?;
+            let port = if is_tls { node.tls_port() } else { node.port() };
+            obey(&self.nodes[0], &format!("CLUSTER MEET 127.0.0.1 {port} {bus}")).await?;
         }
         self.each("all know all", |info| field(info, "cluster_known_nodes") == 6)
             .await?;
@@ -92,6 +104,15 @@ impl RedisCluster {
             "redis+cluster://{},{}",
             self.nodes[0].address(),
             self.nodes[4].address()
+        )
+    }
+
+    /// The same with TLS.
+    pub fn tls_url(&self) -> String {
+        format!(
+            "rediss+cluster://{},{}",
+            self.nodes[0].tls_address(),
+            self.nodes[4].tls_address()
         )
     }
 

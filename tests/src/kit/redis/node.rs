@@ -21,6 +21,7 @@ pub struct Node {
     tls_port: u16,
     folder: TempDir,
     is_sentinel: bool,
+    password: Option<String>,
 }
 
 impl Node {
@@ -29,14 +30,13 @@ impl Node {
         Self::new(lines, false, None).await
     }
 
-    /// A server that speaks TLS on [`Self::tls_port`] too.
-    pub async fn start_tls(authority: &Authority, lines: Vec<String>) -> anyhow::Result<Self> {
-        Self::new(lines, false, Some(authority)).await
-    }
-
-    /// A sentinel with these lines.
-    pub async fn start_sentinel(lines: Vec<String>) -> anyhow::Result<Self> {
-        Self::new(lines, true, None).await
+    /// The same, or a sentinel, that speaks TLS on [`Self::tls_port`] too where there is an authority.
+    pub async fn start_as(
+        is_sentinel: bool,
+        lines: Vec<String>,
+        authority: Option<&Authority>,
+    ) -> anyhow::Result<Self> {
+        Self::new(lines, is_sentinel, authority).await
     }
 
     async fn new(mut lines: Vec<String>, is_sentinel: bool, authority: Option<&Authority>) -> anyhow::Result<Self> {
@@ -56,6 +56,8 @@ impl Node {
             }
             lines.push("tls-auth-clients no".to_owned());
         }
+        let password = lines.iter().find_map(|line| line.strip_prefix("requirepass "));
+        let password = password.map(str::to_owned);
         std::fs::write(folder.path().join("redis.conf"), lines.join("\n"))?;
         let node = Self {
             child: Mutex::default(),
@@ -63,6 +65,7 @@ impl Node {
             tls_port,
             folder,
             is_sentinel,
+            password,
         };
         node.run().await?;
         Ok(node)
@@ -81,10 +84,9 @@ impl Node {
             .context("cannot start redis-server; is it installed?")?;
         *self.child.lock() = Some(child);
         eventually("redis-server answers", async || {
-            // Without a login it is asked for one, which is an answer too.
-            self.command("PING")
-                .await
-                .is_ok_and(|reply| reply.starts_with("+PONG") || reply.starts_with("-NOAUTH"))
+            // Where its default user is off it asks for a login, which is an answer too.
+            let reply = self.command("PING").await;
+            reply.is_ok_and(|reply| reply.starts_with("+PONG") || reply.starts_with("-NOAUTH"))
         })
         .await
     }
@@ -92,6 +94,11 @@ impl Node {
     /// `127.0.0.1:PORT`.
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
+    }
+
+    /// `127.0.0.1:PORT` with TLS.
+    pub fn tls_address(&self) -> String {
+        format!("127.0.0.1:{}", self.tls_port)
     }
 
     /// Port without TLS.
@@ -104,18 +111,24 @@ impl Node {
         self.tls_port
     }
 
-    /// Sends one inline command; gives the raw reply of at most 1 MiB.
+    /// Sends one inline command, after the password of its `requirepass`; gives the raw reply of at most 1 MiB.
     pub async fn command(&self, command: &str) -> anyhow::Result<String> {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).await?;
         // A sentinel knows no QUIT, but answers before it sees the end; a server might cut a long answer there.
         let end = if self.is_sentinel { "\r\n" } else { "\r\nQUIT\r\n" };
-        stream.write_all(format!("{command}{end}").as_bytes()).await?;
+        let login = self.password.as_ref().map(|password| format!("AUTH {password}\r\n"));
+        let login = login.unwrap_or_default();
+        stream.write_all(format!("{login}{command}{end}").as_bytes()).await?;
         if self.is_sentinel {
             stream.shutdown().await?;
         }
         let mut reply = Vec::new();
         stream.take(1 << 20).read_to_end(&mut reply).await?;
-        Ok(String::from_utf8_lossy(&reply).into_owned())
+        let reply = String::from_utf8_lossy(&reply);
+        Ok(match &self.password {
+            Some(_) => reply.strip_prefix("+OK\r\n").unwrap_or(&reply).to_owned(),
+            None => reply.into_owned(),
+        })
     }
 
     /// Sends a signal.
