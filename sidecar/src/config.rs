@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+pub use llmcache_cache::redis::{FORMS as REDIS_FORMS, Server};
 use llmcache_policy::Snapshot;
 
 use crate::account::prices::PriceTable;
@@ -18,8 +19,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Address of `/livez`, `/readyz` and `/metrics`. Port 0 = any free one.
     pub admin: SocketAddr,
-    /// `redis://` URL of the shared tier; none = in-process only.
-    pub redis: Option<String>,
+    /// The store of the shared tier; none = in-process only.
+    pub redis: Option<Server>,
     /// The install secret, at least 32 bytes; the namespace's key is derived from it.
     pub secret: Vec<u8>,
     /// The install secret before it, whose answers and bans are still read; none = it never changed.

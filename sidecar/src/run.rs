@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
-use llmcache_cache::redis::UrlError;
 use llmcache_policy::names;
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -39,9 +38,6 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
-    /// A bad `--redis`.
-    #[error(transparent)]
-    Redis(#[from] UrlError),
     /// A secret that is no key.
     #[error("--secret-file: {0}")]
     Secret(String),

@@ -11,7 +11,7 @@ mod sidecar;
 mod stage;
 
 pub use client::{Call, Client, Reply};
-pub use redis::Redis;
+pub use redis::{Authority, Guards, Node, Redis, RedisCluster, RedisSentinel};
 pub use sidecar::{Launch, Sidecar};
 pub use stage::{Stage, metric, question};
 

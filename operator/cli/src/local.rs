@@ -20,6 +20,7 @@ use crate::output::complain;
 
 pub(crate) mod prices;
 mod secret;
+mod store;
 mod upstream;
 
 /// Run the sidecar here: point a program's base URL at it and keep the rest as it is.
@@ -40,9 +41,15 @@ pub(crate) struct Args {
     /// IP address and port of /livez, /readyz and /metrics; port 0 is any free one.
     #[arg(long, value_name = "ADDRESS", env = "LLMCACHE_ADMIN", default_value = "127.0.0.1:15490", value_parser = address)]
     admin: SocketAddr,
-    /// Shared store, `redis://[user:password@]host[:port][/database]`. Default: none, answers stay in process.
+    /// Shared store: `redis://[user:password@]host[:port][/database]`,
+    /// `redis+sentinel://[user:password@]host[:port],.../MASTER[/database]` (port 26379) or
+    /// `redis+cluster://[user:password@]host[:port],...`; `rediss` for TLS in each.
+    /// Default: none, answers stay in process.
     #[arg(long, value_name = "URL", env = "LLMCACHE_REDIS", hide_env_values = true)]
     redis: Option<String>,
+    /// Certificates (PEM) that a store with TLS is trusted by, instead of the system's roots.
+    #[arg(long, value_name = "FILE", env = "LLMCACHE_REDIS_CA")]
+    redis_ca: Option<PathBuf>,
     /// File of at least 32 secret bytes that keys are derived from; made on first use, readable by you alone.
     /// Default: `$XDG_STATE_HOME/llmcache/secret`, else `~/.local/state/llmcache/secret`.
     #[arg(long, value_name = "FILE", env = "LLMCACHE_SECRET_FILE")]
@@ -122,7 +129,6 @@ fn config(args: &Args) -> Result<Config, Failure> {
         ),
         (&mut upstreams.openai.url, &args.openai_upstream, upstream::openai),
         (&mut snapshot.identity.namespace, &args.namespace, namespace),
-        (&mut String::new(), &args.redis, upstream::redis),
     ] {
         match given.as_deref().map(check) {
             None => {}
@@ -136,7 +142,10 @@ fn config(args: &Args) -> Result<Config, Failure> {
     let secret = secret::read(args.secret_file.as_deref()).map_err(|problem| problems.push(problem));
     let previous_secret = args.previous_secret_file.as_deref().map(secret::previous).transpose();
     let previous_secret = previous_secret.map_err(|problem| problems.push(problem));
-    let (Ok(prices), Ok(secret), Ok(previous_secret), true) = (prices, secret, previous_secret, problems.is_empty())
+    let redis = store::read(args.redis.as_deref(), args.redis_ca.as_deref());
+    let redis = redis.map_err(|found| problems.extend(found));
+    let (Ok(prices), Ok(secret), Ok(previous_secret), Ok(redis), true) =
+        (prices, secret, previous_secret, redis, problems.is_empty())
     else {
         return Err(Failure::Usage(problems));
     };
@@ -151,7 +160,7 @@ fn config(args: &Args) -> Result<Config, Failure> {
         snapshot,
         listen: args.listen,
         admin: args.admin,
-        redis: args.redis.clone(),
+        redis,
         secret,
         previous_secret,
         prices,

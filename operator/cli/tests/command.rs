@@ -243,6 +243,8 @@ mod with_the_sidecar {
             &good,
             "--redis",
             "redis://:hunter2@host:x",
+            "--redis-ca",
+            "/nowhere/ca.pem",
             "--prices",
             &prices,
             "--secret-file",
@@ -258,6 +260,7 @@ mod with_the_sidecar {
         let text = stderr(&output);
         for flag in [
             "--redis",
+            "--redis-ca",
             "--prices",
             "--secret-file",
             "--openai-upstream",
@@ -288,6 +291,11 @@ mod with_the_sidecar {
             "127.0.0.1:15480",
             "127.0.0.1:15490",
             "LLMCACHE_REDIS",
+            "LLMCACHE_REDIS_CA",
+            "redis://[user:password@]host[:port][/database]",
+            "redis+sentinel://",
+            "redis+cluster://",
+            "rediss",
             "$XDG_STATE_HOME/llmcache/secret",
             "LLMCACHE_GRACE",
             "[default: 30]",

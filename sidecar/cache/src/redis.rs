@@ -1,4 +1,4 @@
-//! The shared tier in Redis: sealed answers under keyed names, each with an expiry, and what keeps the processes that
+//! The shared tier in Redis (one server, Sentinel or Cluster): sealed answers under keyed names, each with an expiry, and what keeps the processes that
 //! share them coherent: the log of bans and the claims of single-flight.
 //!
 //! Reads stand on the request path inside the time-box; writes go through a bounded queue behind it. A server that is
@@ -17,6 +17,8 @@ use crate::lease::Lease;
 use crate::seal::{Digest, Keyring, Keys};
 
 mod claim;
+mod connection;
+mod dial;
 mod index;
 mod keeper;
 mod link;
@@ -24,6 +26,7 @@ mod log;
 mod names;
 mod queue;
 mod read;
+mod server;
 mod sweep;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -33,10 +36,11 @@ pub use names::namespace_prefix;
 pub(crate) use read::Read;
 pub(crate) use sweep::{Sweep, Swept};
 
-use link::Link;
+use link::{Link, is_lost};
 use log::Known;
 use names::Domain;
 use queue::Queue;
+pub use server::{FORMS, Server, UrlError};
 
 /// Where one policy's entries live on a server.
 #[derive(Debug, Clone)]
@@ -54,11 +58,6 @@ pub struct Place {
     /// Longest time that a ban of another process may go unnoticed.
     pub lease: Duration,
 }
-
-/// Why the flag `--redis` cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[error("--redis: {0}, give redis://[user:password@]host[:port][/database]")]
-pub struct UrlError(String);
 
 /// The shared tier; its background tasks end when it is dropped.
 #[derive(Debug)]
@@ -101,11 +100,10 @@ enum Failure {
 }
 
 impl Redis {
-    /// Starts the tier on a `redis://` URL inside a tokio runtime; fails on a malformed URL, not on a dead server.
-    pub fn open(url: &str, place: Place) -> Result<Self, UrlError> {
-        let client = ::redis::Client::open(url).map_err(|error| UrlError(reason(&error)))?;
+    /// Starts the tier inside a tokio runtime; a dead server is no error but one miss after the other.
+    pub fn open(server: &Server, place: Place) -> Self {
         let stats = Arc::<StoreStats>::default();
-        let link = Link::new(client, Breaker::new(stats.clone()));
+        let link = Link::new(server.clone(), Breaker::new(stats.clone()));
         let store = Arc::new(Store::new(link, place, stats));
         let connecting = tokio::spawn({
             let store = store.clone();
@@ -113,11 +111,11 @@ impl Redis {
         });
         let renewing = tokio::spawn(keeper::keep(store.clone()));
         let (queue, writing) = Queue::start(store.clone());
-        Ok(Self {
+        Self {
             store,
             queue,
             tasks: [connecting.abort_handle(), renewing.abort_handle(), writing],
-        })
+        }
     }
 
     /// The bans that this tier keeps up to date; they may be relied on while the lease is fresh.
@@ -226,7 +224,7 @@ impl Store {
     fn judge<T>(&self, pass: Pass, asked: Option<RedisResult<T>>) -> Result<T, Failure> {
         match asked {
             Some(Ok(answer)) => Ok(answer),
-            Some(Err(error)) if !is_connection_lost(&error) => {
+            Some(Err(error)) if !is_lost(&error) => {
                 StoreStats::count(&self.stats.errors);
                 Err(Failure::Refused(error))
             }
@@ -261,13 +259,4 @@ fn server_codes(error: &RedisError) -> Vec<String> {
         .flat_map(|errors| errors.iter())
         .map(|(_, error)| error.code().to_owned())
         .collect()
-}
-
-// Only the fixed description: a detail may quote the URL, which may carry a password.
-fn reason(error: &RedisError) -> String {
-    error.to_string().split(" - ").next().unwrap_or_default().to_lowercase()
-}
-
-fn is_connection_lost(error: &RedisError) -> bool {
-    error.is_io_error() || error.is_connection_dropped() || error.is_timeout() || error.is_unrecoverable_error()
 }

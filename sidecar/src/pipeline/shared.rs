@@ -107,7 +107,7 @@ impl Pipeline {
             longest_life: life(result_cache.max_age_ms.max(result_cache.embeddings.max_age_ms)),
             lease: lease::LENGTH,
         };
-        let shared = redis.map(|url| Redis::open(&url, place)).transpose()?;
+        let shared = redis.map(|server| Redis::open(&server, place));
         let metrics = Arc::new(Metrics::new(&policy, REASONS)?);
         let started = Timestamp::now();
         let limits = Limits {

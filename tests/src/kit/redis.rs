@@ -1,86 +1,94 @@
-//! A real `redis-server` that keeps nothing on disk.
+//! Real Redis servers that keep nothing on disk: one, one with TLS and a login, Sentinel, Cluster.
 
-use std::net::{Ipv4Addr, TcpListener};
-use std::process::Stdio;
-use std::time::Duration;
+use anyhow::ensure;
+use rustix::process::Signal;
 
-use anyhow::{Context, bail};
-use rustix::process::{Pid, Signal, kill_process};
-use tempfile::TempDir;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::process::{Child, Command};
+mod authority;
+mod cluster;
+mod node;
+mod sentinel;
 
-/// A running server; killed by its pid when dropped.
+pub use authority::Authority;
+pub use cluster::RedisCluster;
+pub use node::Node;
+pub use sentinel::{Guards, RedisSentinel};
+
+/// One running server; ends with its owner.
 pub struct Redis {
-    child: Child,
-    port: u16,
-    _folder: TempDir,
+    node: Node,
 }
 
 impl Redis {
     /// Starts a server on a free port and waits until it answers.
     pub async fn start() -> anyhow::Result<Self> {
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
-        let folder = tempfile::tempdir()?;
-        let child = Command::new("redis-server")
-            .args([
-                "--port",
-                &port.to_string(),
-                "--bind",
-                "127.0.0.1",
-                "--save",
-                "",
-                "--appendonly",
-                "no",
-            ])
-            .arg("--dir")
-            .arg(folder.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .context("cannot start redis-server; is it installed?")?;
-        let redis = Self {
-            child,
-            port,
-            _folder: folder,
-        };
-        for _ in 0..200 {
-            if redis
-                .command("PING")
-                .await
-                .is_ok_and(|reply| reply.starts_with("+PONG"))
-            {
-                return Ok(redis);
-            }
-            tokio::time::sleep(Duration::from_millis(25)).await;
-        }
-        bail!("redis-server did not answer on port {port}")
+        Self::start_with(&[]).await
+    }
+
+    /// The same with further lines of its configuration, such as `maxmemory 2mb`.
+    pub async fn start_with(lines: &[&str]) -> anyhow::Result<Self> {
+        let lines = lines.iter().map(|line| (*line).to_owned()).collect();
+        let node = Node::start(lines).await?;
+        Ok(Self { node })
+    }
+
+    /// A server that also speaks TLS, on another port, with this authority's certificate.
+    pub async fn start_tls(authority: &Authority, lines: &[&str]) -> anyhow::Result<Self> {
+        let lines = lines.iter().map(|line| (*line).to_owned()).collect();
+        let node = Node::start_as(false, lines, Some(authority)).await?;
+        Ok(Self { node })
     }
 
     /// `redis://127.0.0.1:PORT`.
     pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+        format!("redis://{}", self.node.address())
+    }
+
+    /// `rediss://LOGIN@127.0.0.1:PORT`, the login being `user:password`.
+    pub fn tls_url(&self, login: &str) -> String {
+        format!("rediss://{login}@127.0.0.1:{}", self.node.tls_port())
+    }
+
+    /// `127.0.0.1:PORT`.
+    pub fn address(&self) -> String {
+        self.node.address()
     }
 
     /// Sends one inline command; gives the raw reply of at most 1 MiB.
     pub async fn command(&self, command: &str) -> anyhow::Result<String> {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).await?;
-        stream.write_all(format!("{command}\r\nQUIT\r\n").as_bytes()).await?;
-        let mut reply = Vec::new();
-        stream.take(1 << 20).read_to_end(&mut reply).await?;
-        Ok(String::from_utf8_lossy(&reply).into_owned())
+        self.node.command(command).await
     }
 
     /// Sends a signal, such as SIGSTOP to freeze it.
     pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
-        let id = self
-            .child
-            .id()
-            .and_then(|id| i32::try_from(id).ok())
-            .and_then(Pid::from_raw);
-        kill_process(id.context("redis-server has ended")?, signal).context("cannot signal redis-server")
+        self.node.signal(signal)
     }
+
+    /// Kills it and waits for its end.
+    pub async fn kill(&self) -> anyhow::Result<()> {
+        self.node.kill().await
+    }
+
+    /// Starts it anew on its port, killing it before where it still runs; what it held is gone.
+    pub async fn restart(&self) -> anyhow::Result<()> {
+        self.node.kill().await?;
+        self.node.run().await
+    }
+}
+
+/// The integer after a `name:` of an `INFO` or `CLUSTER INFO` reply; 0 without one.
+fn field(reply: &str, name: &str) -> u64 {
+    let mut lines = reply
+        .lines()
+        .filter_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    lines
+        .next()
+        .and_then(|value| value.trim().parse().ok())
+        .unwrap_or_default()
+}
+
+/// Fails unless a command was answered with OK.
+async fn obey(node: &Node, command: &str) -> anyhow::Result<()> {
+    let reply = node.command(command).await?;
+    ensure!(reply.starts_with("+OK"), "{command}: {reply}");
+    Ok(())
 }

@@ -23,20 +23,8 @@ pub(super) fn openai(url: &str) -> Result<String, String> {
     Ok(openai_url(url))
 }
 
-/// Whether a store's address can be used.
-pub(super) fn redis(url: &str) -> Result<String, String> {
-    let form = "redis://[user:password@]host[:port][/database]";
-    let path = check("--redis", url, &["redis"], form)?;
-    let database = path.trim_start_matches('/');
-    if database.is_empty() || database.parse::<u32>().is_ok() {
-        Ok(url.to_owned())
-    } else {
-        Err(format!("--redis: the database is not a number; write {form}"))
-    }
-}
-
-/// The path of a well-formed address.
-fn check(flag: &str, url: &str, schemes: &[&str], form: &str) -> Result<String, String> {
+/// Whether an address is well-formed.
+fn check(flag: &str, url: &str, schemes: &[&str], form: &str) -> Result<(), String> {
     let wrong = |what: &str| format!("{flag}: {what}; write {form}");
     if url.len() > MAX_URL {
         return Err(wrong(&format!("over {MAX_URL} bytes")));
@@ -58,7 +46,7 @@ fn check(flag: &str, url: &str, schemes: &[&str], form: &str) -> Result<String, 
     if uri.query().is_some() {
         return Err(wrong("has a query"));
     }
-    Ok(uri.path().to_owned())
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,59 +1,52 @@
-//! The connections to the server: made, lost and made again off the request path.
+//! The connections to the store: made, lost and made again off the request path.
 
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, RedisError};
-use tokio::time::{Instant, sleep, timeout};
+use redis::RedisError;
+use tokio::time::{Instant, sleep};
 
+pub(super) use super::connection::Connection;
+use super::dial::{Connections, Dialer};
+use super::server::Server;
 use crate::budget::{Breaker, Pass};
 
-/// How long connecting and one PING may take before the probe gives up and tries again.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Pause after a failed probe; doubled up to `PAUSE_MAX`, which bounds how late a returned server is seen.
 const PAUSE: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// A connection that served this long was sound: the next outage is probed at once.
 const SOUND: Duration = Duration::from_secs(10);
 
-/// One of the connections; clones share it.
-pub(super) type Connection = MultiplexedConnection;
-
 /// The connections, and whether they may be used now.
 #[derive(Debug)]
 pub(super) struct Link {
-    client: Client,
+    server: Server,
     breaker: Breaker,
     connections: Mutex<Option<Connections>>,
 }
 
-/// Two, so that a small read never waits behind a large write.
-#[derive(Clone)]
-struct Connections {
-    reader: MultiplexedConnection,
-    writer: MultiplexedConnection,
-}
+/// What a node says that is not, or not yet, the one to ask.
+const NO_LONGER: [&str; 5] = ["READONLY", "MASTERDOWN", "LOADING", "CLUSTERDOWN", "MOVED"];
 
 /// How long to wait before the next probe.
 #[derive(Debug, Default)]
 struct Pause(Duration);
 
 impl Link {
-    pub(super) fn new(client: Client, breaker: Breaker) -> Self {
+    pub(super) fn new(server: Server, breaker: Breaker) -> Self {
         Self {
-            client,
+            server,
             breaker,
             connections: Mutex::default(),
         }
     }
 
-    pub(super) fn reader(&self) -> Option<(Pass, MultiplexedConnection)> {
+    pub(super) fn reader(&self) -> Option<(Pass, Connection)> {
         let pass = self.breaker.pass()?;
         Some((pass, self.connections.lock().as_ref()?.reader.clone()))
     }
 
-    pub(super) fn writer(&self) -> Option<(Pass, MultiplexedConnection)> {
+    pub(super) fn writer(&self) -> Option<(Pass, Connection)> {
         let pass = self.breaker.pass()?;
         Some((pass, self.connections.lock().as_ref()?.writer.clone()))
     }
@@ -68,66 +61,61 @@ impl Link {
         self.breaker.trip(pass);
     }
 
-    /// Connects whenever the breaker is open; never returns.
+    /// Connects whenever the breaker is open, and opens it when the store has moved elsewhere; never returns.
     pub(super) async fn keep_alive(&self) {
+        let mut dialer = Dialer::new(&self.server);
         let mut pause = Pause::default();
         let mut closed_at: Option<Instant> = None;
         loop {
-            self.breaker.opened().await;
+            tokio::select! {
+                () = self.breaker.opened() => {}
+                () = dialer.moved() => {
+                    tracing::warn!(store = "redis", "another server is the master now");
+                    if let Some(pass) = self.breaker.pass() {
+                        self.breaker.trip(pass);
+                    }
+                    self.breaker.opened().await;
+                }
+            }
             *self.connections.lock() = None;
             if let Some(closed_at) = closed_at {
                 sleep(pause.after_service(closed_at.elapsed())).await;
             }
-            let connections = self.connect_until_heard(&mut pause).await;
+            let connections = connect_until_heard(&mut dialer, &mut pause).await;
             *self.connections.lock() = Some(connections);
             self.breaker.close();
             tracing::info!(store = "redis", "store is reachable");
             closed_at = Some(Instant::now());
         }
     }
-
-    async fn connect_until_heard(&self, pause: &mut Pause) -> Connections {
-        let mut is_known = false;
-        loop {
-            let error = match timeout(PROBE_TIMEOUT, self.connect()).await {
-                Ok(Ok(connections)) => return connections,
-                Ok(Err(error)) => error.to_string(),
-                Err(_) => "no answer in time".to_owned(),
-            };
-            if !is_known {
-                tracing::warn!(
-                    store = "redis",
-                    error,
-                    "store is not reachable, answering misses until it is"
-                );
-                is_known = true;
-            }
-            sleep(pause.after_failure()).await;
-        }
-    }
-
-    async fn connect(&self) -> Result<Connections, RedisError> {
-        let (reader, writer) = (self.greet().await?, self.greet().await?);
-        Ok(Connections { reader, writer })
-    }
-
-    async fn greet(&self) -> Result<MultiplexedConnection, RedisError> {
-        // The callers bound each call themselves.
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(None)
-            .set_response_timeout(None);
-        let mut connection = self
-            .client
-            .get_multiplexed_async_connection_with_config(&config)
-            .await?;
-        redis::cmd("PING").query_async::<()>(&mut connection).await?;
-        Ok(connection)
-    }
 }
 
-impl std::fmt::Debug for Connections {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Connections")
+/// Whether an error says that this connection is of no more use: it broke, or its node is no longer who it was.
+pub(super) fn is_lost(error: &RedisError) -> bool {
+    let is_broken =
+        error.is_io_error() || error.is_connection_dropped() || error.is_timeout() || error.is_unrecoverable_error();
+    is_broken
+        || super::server_codes(error)
+            .iter()
+            .any(|code| NO_LONGER.contains(&code.as_str()))
+}
+
+async fn connect_until_heard(dialer: &mut Dialer, pause: &mut Pause) -> Connections {
+    let mut is_known = false;
+    loop {
+        let error = match dialer.connect().await {
+            Ok(connections) => return connections,
+            Err(error) => error.to_string(),
+        };
+        if !is_known {
+            tracing::warn!(
+                store = "redis",
+                error,
+                "store is not reachable, answering misses until it is"
+            );
+            is_known = true;
+        }
+        sleep(pause.after_failure()).await;
     }
 }
 

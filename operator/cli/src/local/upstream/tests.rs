@@ -19,27 +19,17 @@ fn base_urls_mean_what_the_sdk_means() {
 #[test]
 fn malformed_addresses_name_flag_and_fix_and_keep_the_secret() {
     for (url, what) in [
-        ("localhost:6379", "the scheme is not redis"),
-        ("http://:pass-word@localhost", "the scheme is not redis"),
-        ("rediss://localhost", "the scheme is not redis"),
-        ("redis://", "not a URL"),
-        ("redis://:pass-word@host:port", "the port is not a number up to 65535"),
-        ("redis://:pass-word@host:70000", "the port is not a number up to 65535"),
-        ("redis://:pass-word@host/one", "the database is not a number"),
-        ("redis://:pass-word@host/1?x=1", "has a query"),
+        ("localhost:8000", "the scheme is not http or https"),
+        ("ftp://:pass-word@localhost", "the scheme is not http or https"),
+        ("https://", "not a URL"),
+        ("https://:pass-word@host:port", "the port is not a number up to 65535"),
+        ("https://:pass-word@host:70000", "the port is not a number up to 65535"),
+        ("https://:pass-word@host/v1?x=1", "has a query"),
         ("pass-word ", "not a URL"),
         ("", "not a URL"),
     ] {
-        let expected = format!("--redis: {what}; write redis://[user:password@]host[:port][/database]");
-        assert_eq!(redis(url), Err(expected), "{url}");
-    }
-    for url in [
-        "redis://localhost",
-        "redis://user:pw@10.0.0.1:6379/3",
-        "redis://[::1]:6379",
-        "redis://host/",
-    ] {
-        assert_eq!(redis(url).as_deref(), Ok(url));
+        let expected = format!("--openai-upstream: {what}; write https://host[:port]/v1");
+        assert_eq!(openai(url), Err(expected), "{url}");
     }
     let expected = "--openai-upstream: the scheme is not http or https; write https://host[:port]/v1";
     assert_eq!(openai("ftp://x"), Err(expected.into()));

@@ -131,7 +131,7 @@ async fn a_killed_server_is_a_miss_until_it_is_back() {
 #[tokio::test]
 async fn a_server_that_is_dead_at_start_is_no_error_and_is_found_later() {
     let port = free_port();
-    let redis = Redis::open(&format!("redis://127.0.0.1:{port}"), place("a", "p")).unwrap();
+    let redis = Redis::open(&address(port), place("a", "p"));
     assert_eq!(read(&redis, 1).await, None);
     assert_eq!(count(&redis, |s| &s.skipped), 1);
     let _server = Server::start_at(port).await;

@@ -17,6 +17,10 @@ impl Server {
     }
 
     pub(crate) async fn start_at(port: u16) -> Self {
+        Self::start_with(port, &[]).await
+    }
+
+    pub(crate) async fn start_with(port: u16, args: &[&str]) -> Self {
         let child = Command::new("redis-server")
             .args([
                 "--bind",
@@ -29,6 +33,7 @@ impl Server {
                 "no",
             ])
             .args(["--dir", &std::env::temp_dir().to_string_lossy()])
+            .args(args)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
