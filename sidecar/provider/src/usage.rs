@@ -101,7 +101,7 @@ impl ServiceTier {
 pub(crate) fn read(endpoint: Endpoint, usage: &Value, service_tier: Option<&str>) -> (Usage, Billing) {
     match endpoint {
         Endpoint::AnthropicMessages | Endpoint::AnthropicCountTokens => (anthropic(usage), anthropic_billing(usage)),
-        Endpoint::OpenAiChat | Endpoint::OpenAiResponses => {
+        Endpoint::OpenAiChat | Endpoint::OpenAiResponses | Endpoint::OpenAiEmbeddings => {
             let billing = Billing {
                 service_tier: service_tier.and_then(ServiceTier::read),
                 ..Billing::default()
