@@ -62,9 +62,9 @@ fn packed(text: &str) -> Option<u64> {
     let digits = text.trim_end_matches('=');
     let padding = text.len() - digits.len();
     let is_digit = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
-    if text.len() % 4 != 0 || padding > 2 || !digits.bytes().all(is_digit) {
+    if !text.len().is_multiple_of(4) || padding > 2 || !digits.bytes().all(is_digit) {
         return None;
     }
     let bytes = text.len() as u64 / 4 * 3 - padding as u64;
-    (bytes % 4 == 0).then_some(bytes / 4)
+    bytes.is_multiple_of(4).then_some(bytes / 4)
 }
