@@ -18,7 +18,7 @@ pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 pub(crate) type Body = UnsyncBoxBody<Bytes, BoxError>;
 
 /// Anthropic's own limit on a request; nothing larger is ever collected.
-const MAX_COLLECTED: usize = 32 << 20;
+pub(crate) const MAX_COLLECTED: usize = 32 << 20;
 
 /// A body that was not collected: all of it, as a stream.
 pub(crate) struct Left {

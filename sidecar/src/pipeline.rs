@@ -11,6 +11,7 @@ use futures_util::FutureExt;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use jiff::Timestamp;
+use llmcache_cache::single_flight::Leader;
 use llmcache_policy::{Dialect, names};
 use llmcache_provider::error::OwnError;
 use llmcache_provider::request::Echo;
@@ -22,6 +23,7 @@ use crate::body::Body;
 
 pub(crate) mod account;
 pub(crate) mod completion;
+pub(crate) mod embeddings;
 pub(crate) mod follow;
 pub(crate) mod parse;
 pub(crate) mod prompt_cache;
@@ -38,12 +40,14 @@ pub(crate) use shared::Pipeline;
 
 use account::Record;
 use completion::Collected;
+use follow::Head;
 use parse::{Call, Parsed};
 use prompt_cache::Marked;
 use result_cache::control::Control;
 use result_cache::{Lookup, Turn, stale};
 use routing::Route;
 use scope::Scope;
+use stored::Stored;
 
 /// One understood request with all that is decided about it before the caches are asked.
 pub(crate) struct Exchange {
@@ -108,6 +112,9 @@ pub(crate) async fn handle(
     }
     if let Some(error) = refused {
         return reply::own_error(&exchange, record, &error);
+    }
+    if exchange.call.endpoint == Endpoint::OpenAiEmbeddings {
+        return embeddings::handle(pipeline, exchange, record).await;
     }
     let (turn, record) = match look_up(&pipeline, &exchange, record).await {
         Lookup::Answered(response) => return response,
@@ -180,11 +187,14 @@ async fn lead(
     mut client: oneshot::Sender<Response<Body>>,
 ) {
     let sent = upstream::send(&pipeline, &exchange, &marked, &mut record);
-    let Some(sent) = while_wanted(&mut client, &turn, sent).await else {
+    let Some(sent) = while_wanted(&mut client, turn.leader.as_ref(), sent).await else {
         return;
     };
     let collected = match sent {
-        Ok(sent) => while_wanted(&mut client, &turn, completion::collect(&pipeline, sent)).await,
+        Ok(sent) => {
+            let collected = completion::collect(&pipeline, sent);
+            while_wanted(&mut client, turn.leader.as_ref(), collected).await
+        }
         Err(error) => Some(Collected::None(error)),
     };
     let Some(collected) = collected else { return };
@@ -214,12 +224,12 @@ async fn respond(
 /// Runs `work` to its end, or until the client has gone and nobody follows.
 async fn while_wanted<T>(
     client: &mut oneshot::Sender<Response<Body>>,
-    turn: &Turn,
+    leader: Option<&Leader<Head, Stored>>,
     work: impl Future<Output = T>,
 ) -> Option<T> {
     let unwanted = async {
         client.closed().await;
-        if let Some(leader) = &turn.leader {
+        if let Some(leader) = leader {
             leader.unfollowed().await;
         }
     };

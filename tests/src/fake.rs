@@ -42,7 +42,7 @@ pub use bill::{Bill, End, Line, Sum, Tokens};
 pub use clock::Clock;
 pub use log::Received;
 pub use prices::Provider;
-pub use script::{Fault, Trouble};
+pub use script::{Fault, Skew, Trouble};
 pub use tokens::{MEDIA_CHARS, json_chars, tokens, tokens_of};
 
 /// How a fake provider is set up.

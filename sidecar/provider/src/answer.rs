@@ -10,6 +10,7 @@ use crate::usage::{Billing, Usage};
 
 mod anthropic;
 pub(crate) mod chat;
+mod embeddings;
 #[cfg(test)]
 pub(crate) mod fixtures;
 pub(crate) mod raw;
@@ -83,6 +84,7 @@ pub fn read_plain(endpoint: Endpoint, body: Bytes) -> Result<Answer, NotAnswer> 
         Endpoint::AnthropicCountTokens => Err(NotAnswer::Malformed),
         Endpoint::OpenAiChat => chat::judge(body),
         Endpoint::OpenAiResponses => responses::judge(body),
+        Endpoint::OpenAiEmbeddings => embeddings::judge(body),
     }
 }
 

@@ -24,6 +24,8 @@ pub enum Endpoint {
     OpenAiChat,
     /// `POST /v1/responses`.
     OpenAiResponses,
+    /// `POST /v1/embeddings`: cached by item of its input.
+    OpenAiEmbeddings,
 }
 
 impl Provider {
@@ -38,18 +40,19 @@ impl Provider {
 
 impl Endpoint {
     /// Every endpoint, for metrics that exist from the start.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::AnthropicMessages,
         Self::AnthropicCountTokens,
         Self::OpenAiChat,
         Self::OpenAiResponses,
+        Self::OpenAiEmbeddings,
     ];
 
     /// Whose endpoint it is.
     pub fn provider(self) -> Provider {
         match self {
             Self::AnthropicMessages | Self::AnthropicCountTokens => Provider::Anthropic,
-            Self::OpenAiChat | Self::OpenAiResponses => Provider::OpenAi,
+            Self::OpenAiChat | Self::OpenAiResponses | Self::OpenAiEmbeddings => Provider::OpenAi,
         }
     }
 
@@ -60,6 +63,7 @@ impl Endpoint {
             Self::AnthropicCountTokens => "count_tokens",
             Self::OpenAiChat => "chat_completions",
             Self::OpenAiResponses => "responses",
+            Self::OpenAiEmbeddings => "embeddings",
         }
     }
 }
@@ -78,6 +82,7 @@ pub fn resolve(provider: Provider, method: &Method, path: &str) -> Option<Endpoi
         (Provider::Anthropic, "/messages/count_tokens") => Some(Endpoint::AnthropicCountTokens),
         (Provider::OpenAi, "/chat/completions") => Some(Endpoint::OpenAiChat),
         (Provider::OpenAi, "/responses") => Some(Endpoint::OpenAiResponses),
+        (Provider::OpenAi, "/embeddings") => Some(Endpoint::OpenAiEmbeddings),
         _ => None,
     }
 }
@@ -105,6 +110,8 @@ mod tests {
             (Provider::OpenAi, "/chat/completions", Endpoint::OpenAiChat),
             (Provider::OpenAi, "/v1/responses", Endpoint::OpenAiResponses),
             (Provider::OpenAi, "/responses", Endpoint::OpenAiResponses),
+            (Provider::OpenAi, "/v1/embeddings", Endpoint::OpenAiEmbeddings),
+            (Provider::OpenAi, "/embeddings", Endpoint::OpenAiEmbeddings),
         ];
         for (provider, path, endpoint) in cases {
             assert_eq!(resolve(provider, &Method::POST, path), Some(endpoint), "{path}");
@@ -124,6 +131,7 @@ mod tests {
             "/v1/models",
             "/v1/complete",
             "/v1/chat/completions",
+            "/v1/embeddings",
             "",
             "/",
             "/v1",
@@ -135,7 +143,7 @@ mod tests {
             "/v1/messages",
             "/v1/responses/resp_1",
             "/v1/responses/compact",
-            "/v1/embeddings",
+            "/v1/embeddings/",
             "/v1/chat",
         ] {
             assert_eq!(resolve(Provider::OpenAi, &Method::POST, path), None, "{path}");

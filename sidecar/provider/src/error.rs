@@ -138,7 +138,7 @@ pub fn stream_error(endpoint: Endpoint, message: &str) -> Bytes {
                 json!({"type": "error", "error": error})
             )
         }
-        Endpoint::OpenAiChat => format!("\n\ndata: {}\n\n", json!({"error": openai})),
+        Endpoint::OpenAiChat | Endpoint::OpenAiEmbeddings => format!("\n\ndata: {}\n\n", json!({"error": openai})),
         // The SDKs raise on `error`; the event's documented members stand beside it.
         Endpoint::OpenAiResponses => {
             let event = json!({

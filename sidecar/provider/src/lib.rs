@@ -1,8 +1,9 @@
-//! Provider wire formats: Anthropic Messages, OpenAI Chat Completions and Responses.
+//! Provider wire formats: Anthropic Messages, OpenAI Chat Completions, Responses and Embeddings.
 //!
 //! Requests are a typed view over the client's exact bytes; nothing here opens a socket or reads a clock.
 
 pub mod answer;
+pub mod embeddings;
 pub mod endpoint;
 pub mod error;
 pub mod json;

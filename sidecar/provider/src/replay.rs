@@ -60,7 +60,7 @@ pub fn stream(replay: &Replay<'_>) -> Bytes {
     let answer = plain(replay);
     let events = match replay.endpoint {
         Endpoint::AnthropicMessages => anthropic::events(&answer),
-        Endpoint::AnthropicCountTokens => None,
+        Endpoint::AnthropicCountTokens | Endpoint::OpenAiEmbeddings => None,
         Endpoint::OpenAiChat => chat::events(&answer, replay.include_usage),
         Endpoint::OpenAiResponses => responses::events(&answer),
     };
@@ -82,12 +82,12 @@ fn thinking_edit(replay: &Replay<'_>, members: &Members<'_>) -> Option<echo::Edi
             (kind != "reasoning").then(|| Node::raw(item))
         }),
         Endpoint::OpenAiChat => ("choices", without_reasoning),
-        Endpoint::AnthropicCountTokens => return None,
+        Endpoint::AnthropicCountTokens | Endpoint::OpenAiEmbeddings => return None,
     };
     let value = members.find(name)?;
     let kept = raw::items(value)?.into_iter().filter_map(without).collect();
     let text = Node::List(kept).to_text();
-    Some((echo::range(replay.answer, value), text.into_bytes()))
+    Some((raw::range(replay.answer, value), text.into_bytes()))
 }
 
 fn without_reasoning(choice: &RawValue) -> Option<Node<'_>> {

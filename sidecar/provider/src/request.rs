@@ -5,7 +5,9 @@
 
 mod chat;
 mod edit;
+mod embeddings;
 mod fields;
+mod items;
 mod leave;
 mod messages;
 mod no_key;
@@ -24,6 +26,7 @@ use crate::models::{ModelFacts, Needs};
 use crate::prompt::Prompt;
 use crate::{Endpoint, Provider};
 
+pub use items::Item;
 pub(crate) use leave::Leave;
 pub use no_key::NoKey;
 
@@ -108,6 +111,18 @@ pub(crate) trait View: Debug + Send + Sync {
     /// Fields that hold the prompt, in a fixed order.
     fn prompt_fields(&self) -> Vec<(&'static str, Option<NodeId>, Leave)>;
     fn prompt(&self, document: &Document, order: Order) -> Prompt;
+    /// Parts of the request that are answered, and keyed, one by one; most endpoints have none.
+    fn items(&self, _document: &Document) -> Vec<NodeId> {
+        Vec::new()
+    }
+    /// The field that holds the items.
+    fn input(&self) -> Option<NodeId> {
+        None
+    }
+    /// How many numbers a vector is asked to have.
+    fn dimensions(&self, _document: &Document) -> Option<u64> {
+        None
+    }
     fn echo(&self) -> Vec<(&'static str, Option<NodeId>)>;
 }
 
@@ -155,6 +170,7 @@ impl Request {
             Endpoint::AnthropicCountTokens => Box::new(messages::Messages::read(&document, true)?),
             Endpoint::OpenAiChat => Box::new(chat::Chat::read(&document)?),
             Endpoint::OpenAiResponses => Box::new(responses::Responses::read(&document)?),
+            Endpoint::OpenAiEmbeddings => Box::new(embeddings::Embeddings::read(&document)?),
         };
         Ok(Self {
             endpoint,
@@ -279,7 +295,7 @@ impl Request {
         self.view.no_key(&self.document, stored_responses_served)
     }
 
-    /// Writes every answer-affecting field but model and stream, in canonical form.
+    /// Writes every answer-affecting field but model, stream and items ([`Request::write_item`]), in canonical form.
     ///
     /// No request's form is a prefix of another's: a field ends in a line feed and the whole in a zero byte, and
     /// neither can stand inside canonical JSON.

@@ -83,6 +83,33 @@ impl Usage {
     }
 }
 
+impl Usage {
+    /// Both together.
+    #[must_use]
+    pub const fn plus(&self, other: &Self) -> Self {
+        let Self {
+            input,
+            cache_read,
+            cache_write_5m,
+            cache_write_1h,
+            cache_write_30m,
+            cache_write_12h,
+            output,
+            web_searches,
+        } = *other;
+        Self {
+            input: self.input.saturating_add(input),
+            cache_read: self.cache_read.saturating_add(cache_read),
+            cache_write_5m: self.cache_write_5m.saturating_add(cache_write_5m),
+            cache_write_1h: self.cache_write_1h.saturating_add(cache_write_1h),
+            cache_write_30m: self.cache_write_30m.saturating_add(cache_write_30m),
+            cache_write_12h: self.cache_write_12h.saturating_add(cache_write_12h),
+            output: self.output.saturating_add(output),
+            web_searches: self.web_searches.saturating_add(web_searches),
+        }
+    }
+}
+
 impl ServiceTier {
     fn read(word: &str) -> Option<Self> {
         match word {
@@ -101,7 +128,7 @@ impl ServiceTier {
 pub(crate) fn read(endpoint: Endpoint, usage: &Value, service_tier: Option<&str>) -> (Usage, Billing) {
     match endpoint {
         Endpoint::AnthropicMessages | Endpoint::AnthropicCountTokens => (anthropic(usage), anthropic_billing(usage)),
-        Endpoint::OpenAiChat | Endpoint::OpenAiResponses => {
+        Endpoint::OpenAiChat | Endpoint::OpenAiResponses | Endpoint::OpenAiEmbeddings => {
             let billing = Billing {
                 service_tier: service_tier.and_then(ServiceTier::read),
                 ..Billing::default()

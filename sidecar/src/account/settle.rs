@@ -40,6 +40,9 @@ pub struct Facts<'a> {
 pub enum Served {
     /// The provider, for this request; no mark of ours was in it.
     Provider,
+    /// The provider for a part, which is what it billed; the rest was stored. More than the answer used was billed
+    /// where a part was asked for in vain.
+    ProviderInPart(Usage),
     /// The provider, for this request; we had placed marks.
     ProviderMarked,
     /// The result cache, or the answer of an identical call in flight: it cost nothing.
@@ -63,6 +66,8 @@ pub struct Settlement {
     pub billed: Usage,
     /// Tokens of the answer, whoever made it.
     pub answer: Usage,
+    /// Prompt tokens not sent, for what they ask was stored.
+    pub spared: u64,
     /// Prompt tokens the provider read from its cache because of our marks.
     pub reads_gained: u64,
     /// Whether the provider answered.
@@ -121,15 +126,22 @@ pub fn settle(prices: &PriceTable, facts: &Facts<'_>) -> Settlement {
         premium,
     } = Costs::of(prices, facts, &shadow);
     let is_upstream = facts.served != Served::ResultCache;
+    let billed = match facts.served {
+        Served::ResultCache => Usage::default(),
+        _ if facts.billing.unbilled => Usage::default(),
+        Served::ProviderInPart(billed) => billed,
+        Served::Provider | Served::ProviderMarked => *facts.usage,
+    };
     let settlement = Settlement {
         counterfactual: paid.nano,
         actual: paid.nano,
-        billed: if is_upstream && !facts.billing.unbilled {
-            *facts.usage
-        } else {
-            Usage::default()
-        },
+        billed,
         answer: *facts.usage,
+        spared: match facts.served {
+            Served::ResultCache => facts.usage.input,
+            Served::ProviderInPart(billed) => facts.usage.input.saturating_sub(billed.input),
+            Served::Provider | Served::ProviderMarked => 0,
+        },
         is_upstream,
         estimated: facts.estimated,
         unpriced: unpriced([&before, &routed, &paid, &premium]),
@@ -138,11 +150,10 @@ pub fn settle(prices: &PriceTable, facts: &Facts<'_>) -> Settlement {
     if !settlement.unpriced.is_empty() {
         return settlement;
     }
-    let by_marks = routed.nano - paid.nano + premium.nano;
-    let (result_cache, prompt_cache) = if is_upstream {
-        (Nano::ZERO, by_marks)
-    } else {
-        (routed.nano, Nano::ZERO)
+    let not_paid = routed.nano - paid.nano + premium.nano;
+    let (result_cache, prompt_cache) = match facts.served {
+        Served::ResultCache | Served::ProviderInPart(_) => (not_paid, Nano::ZERO),
+        Served::Provider | Served::ProviderMarked => (Nano::ZERO, not_paid),
     };
     Settlement {
         counterfactual: before.nano,
@@ -174,14 +185,16 @@ impl Costs {
             usage,
             billing,
         };
-        let (paid, premium) = if facts.served == Served::ResultCache {
-            (Cost::default(), Cost::default())
-        } else {
-            let extra = extra_writes(usage, shadow);
-            (
-                prices.cost(&bill(usage), effective),
-                prices.write_premium(&bill(usage), effective, &extra),
-            )
+        let (paid, premium) = match &facts.served {
+            Served::ResultCache => (Cost::default(), Cost::default()),
+            Served::ProviderInPart(billed) => (prices.cost(&bill(billed), effective), Cost::default()),
+            Served::Provider | Served::ProviderMarked => {
+                let extra = extra_writes(usage, shadow);
+                (
+                    prices.cost(&bill(usage), effective),
+                    prices.write_premium(&bill(usage), effective, &extra),
+                )
+            }
         };
         Self {
             before: prices.cost(&bill(shadow), facts.requested),
@@ -198,7 +211,7 @@ fn shadow_usage(facts: &Facts<'_>) -> Usage {
     match (facts.served, facts.provider) {
         // Attempts billed one by one each have a prompt of their own, which the shadow does not see.
         _ if !facts.billing.iterations.is_empty() => reported,
-        (Served::Provider, _) | (Served::ProviderMarked, Provider::OpenAi) => reported,
+        (Served::Provider | Served::ProviderInPart(_), _) | (Served::ProviderMarked, Provider::OpenAi) => reported,
         (Served::ProviderMarked, Provider::Anthropic) => facts.shadow.map_or(reported, |split| split.usage(&reported)),
         (Served::ResultCache, _) => facts.shadow.unwrap_or_default().usage(&reported),
     }

@@ -65,17 +65,14 @@ impl Spend {
     }
 
     pub(super) fn record(&self, model: &Arc<str>, settlement: &Settlement) {
-        let Settlement {
-            billed, answer, saved, ..
-        } = settlement;
+        let Settlement { billed, saved, .. } = settlement;
         self.saved_tokens
             .with_label_values(&[PROMPT_CACHE])
             .inc_by(settlement.reads_gained);
-        if !settlement.is_upstream {
-            self.saved_tokens
-                .with_label_values(&[RESULT_CACHE])
-                .inc_by(answer.input);
-        } else if *billed != Usage::default() {
+        self.saved_tokens
+            .with_label_values(&[RESULT_CACHE])
+            .inc_by(settlement.spared);
+        if *billed != Usage::default() {
             self.billed(model, billed);
         }
         let mut dollars = self.dollars.lock();

@@ -42,10 +42,24 @@ pub(crate) struct Progress {
     pub marks: usize,
     /// Why nothing was looked up.
     pub bypass: Option<&'static str>,
-    /// Usage reported so far.
+    /// Usage reported so far, or expected.
     pub usage: Option<(Usage, Billing)>,
+    /// Prompt tokens billed for calls whose answers were of no use.
+    pub spent: u64,
+    /// Whether a part of the answer was stored.
+    pub is_partial: bool,
     /// Bytes of answer passed on so far.
     pub output_bytes: u64,
+}
+
+impl Progress {
+    /// What was billed besides the answer itself.
+    fn in_vain(&self) -> Usage {
+        Usage {
+            input: self.spent,
+            ..Usage::default()
+        }
+    }
 }
 
 impl Record {
@@ -93,16 +107,26 @@ impl Record {
         net
     }
 
+    /// Answered with `usage` of which the provider billed only `billed`, for the rest was stored. Returns dollars saved.
+    pub(crate) fn answered_in_part(self, usage: &Usage, billed: &Usage, stored: Result<(), &'static str>) -> Nano {
+        let served = Served::ProviderInPart(*billed);
+        let settlement = self.settle(usage, &Billing::default(), served, false);
+        let net = settlement.net();
+        self.close(settlement, None, stored);
+        net
+    }
+
     /// Ended without an answer, which costs nothing: an error of the provider or of ours.
     pub(crate) fn failed(self, reason: &'static str) {
-        self.close(
+        let settlement = if self.progress.spent == 0 {
             Settlement {
                 is_upstream: true,
                 ..Settlement::default()
-            },
-            None,
-            Err(reason),
-        );
+            }
+        } else {
+            self.settle(&Usage::default(), &Billing::default(), self.by_provider(), false)
+        };
+        self.close(settlement, None, Err(reason));
     }
 
     /// Ended before its end: the provider's stream was cut, or the client went away.
@@ -156,6 +180,11 @@ impl Record {
             started_at,
             ..
         } = &*self.exchange;
+        let served = match served {
+            Served::ProviderInPart(billed) => Served::ProviderInPart(billed.plus(&self.progress.in_vain())),
+            Served::Provider if self.progress.spent > 0 => Served::ProviderInPart(usage.plus(&self.progress.in_vain())),
+            served => served,
+        };
         let provider = call.endpoint.provider();
         let effective = self.progress.model.as_deref().unwrap_or(&route.model);
         let digests = Prefixes::new(&self.pipeline.key, &self.exchange);
@@ -191,7 +220,7 @@ impl Record {
         let line = Line {
             id: String::new(),
             outcome,
-            layer: (outcome == Outcome::Hit).then_some(Layer::ResultCache),
+            layer: (outcome == Outcome::Hit || self.progress.is_partial).then_some(Layer::ResultCache),
             reason: self.progress.bypass.or_else(|| stored.err()),
             requested_model: call.request.model().to_owned(),
             model: self.progress.model.take().unwrap_or_else(|| route.model.clone()),

@@ -78,6 +78,16 @@ impl<'a> From<&'a Served> for By<'a> {
     }
 }
 
+impl Collected {
+    /// Whether the provider answered, with whatever; else it refused or broke off.
+    pub(crate) fn is_answer(&self) -> bool {
+        match self {
+            Self::Other(..) | Self::Broken | Self::None(_) => false,
+            Self::Plain(..) | Self::Large(..) | Self::Stream(..) => true,
+        }
+    }
+}
+
 /// Collects what must be collected.
 pub(crate) async fn collect(pipeline: &Pipeline, sent: Sent) -> Collected {
     if !sent.head.status.is_success() {

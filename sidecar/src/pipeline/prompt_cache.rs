@@ -83,7 +83,7 @@ pub(crate) fn mark(seen: &Seen, policy: &Snapshot, call: &Call, scope: Option<&S
     }
     match call.endpoint {
         Endpoint::AnthropicMessages => mark_anthropic(seen, policy, call, scope, model),
-        Endpoint::AnthropicCountTokens => Marked::default(),
+        Endpoint::AnthropicCountTokens | Endpoint::OpenAiEmbeddings => Marked::default(),
         Endpoint::OpenAiChat | Endpoint::OpenAiResponses => key_openai(seen, policy, call, scope, model),
     }
 }

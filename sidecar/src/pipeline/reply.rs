@@ -29,6 +29,8 @@ pub(crate) enum CacheStatus {
     Miss,
     /// Went upstream, and the answer was admitted.
     Stored,
+    /// Some of it was stored, the rest went upstream; whether all of that was admitted.
+    Partial { is_stored: bool },
     /// Answered by an identical call in flight.
     Collapsed,
     /// The provider failed, and a stale entry stands in.
@@ -182,6 +184,8 @@ impl CacheStatus {
             Self::StaleIfError(Failure(None)) => format!("{name}; fwd=stale; detail=stale-if-error"),
             Self::Miss => format!("{name}; fwd=miss"),
             Self::Stored => format!("{name}; fwd=miss; stored"),
+            Self::Partial { is_stored: true } => format!("{name}; fwd=miss; stored; detail=partial"),
+            Self::Partial { is_stored: false } => format!("{name}; fwd=miss; detail=partial"),
             Self::Collapsed => format!("{name}; fwd=miss; collapsed"),
             Self::Bypass(reason) => format!("{name}; fwd=bypass; detail={reason}"),
         }
@@ -192,6 +196,7 @@ impl CacheStatus {
             Self::Hit(_) => "hit",
             Self::StaleIfError(_) => "stale_if_error",
             Self::Miss | Self::Stored => "miss",
+            Self::Partial { .. } => "partial",
             Self::Collapsed => "collapsed",
             Self::Bypass(reason) => reason,
         }

@@ -78,7 +78,7 @@ impl Asked {
     }
 
     /// Notes a question now; true when it was asked less than `window` before.
-    fn is_repeat(&self, key: Digest, now_ms: u64, window: Duration) -> bool {
+    pub(crate) fn is_repeat(&self, key: Digest, now_ms: u64, window: Duration) -> bool {
         let last = self.0.get(&key);
         self.0.insert(key, now_ms);
         last.is_some_and(|last| u128::from(now_ms.saturating_sub(last)) < window.as_millis())
@@ -96,6 +96,14 @@ impl Turn {
             claim: None,
             stale: None,
         })
+    }
+
+    /// Looked up, and of the answer nothing can be kept.
+    pub(crate) fn unkept(reason: &'static str) -> Self {
+        Self {
+            bypass: None,
+            ..*Self::bypass(reason)
+        }
     }
 
     fn miss(plan: Plan, stamp: Option<Stamp>) -> Self {
@@ -153,7 +161,7 @@ pub(crate) async fn lookup(pipeline: &Arc<Pipeline>, exchange: &Arc<Exchange>, r
 }
 
 /// One budget over all store calls of a request.
-fn deadline(pipeline: &Pipeline) -> Deadline {
+pub(crate) fn deadline(pipeline: &Pipeline) -> Deadline {
     Deadline::after(budget(pipeline))
 }
 

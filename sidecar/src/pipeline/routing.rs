@@ -69,6 +69,7 @@ pub(crate) const KEPT: &[&str] = &[
     "ceiling",
     "default",
     "disabled",
+    "endpoint",
     "internal",
     "misfit",
     "no_model",
@@ -85,6 +86,10 @@ pub(crate) const KEPT: &[&str] = &[
 /// Chooses the model of one request.
 pub(crate) fn select(context: &Context<'_>, call: &Call, scope: Option<&Scope>) -> Result<Route, OwnError> {
     let asked = call.request.model();
+    if call.endpoint == Endpoint::OpenAiEmbeddings {
+        // Another model's vectors are of another space, of which the client knows nothing.
+        return Ok(Route::kept(asked, "endpoint"));
+    }
     if asked == AUTO && context.policy.routing.is_listed(AUTO) {
         return select_auto(context, call, scope);
     }
@@ -264,6 +269,7 @@ fn first_rule<'a>(routing: &'a Routing, call: &Call) -> Option<(&'a str, &'stati
 pub(crate) fn may_fall_over(context: &Context<'_>, call: &Call) -> bool {
     let routing = &context.policy.routing;
     routing.mode == Mode::Enforce
+        && call.endpoint != Endpoint::OpenAiEmbeddings
         && routing.is_listed(call.request.model())
         && pin(&call.headers) != Some(PIN_REQUESTED)
         && !call.request.ends_with_tool_result()

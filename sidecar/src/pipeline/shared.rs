@@ -119,6 +119,7 @@ impl Pipeline {
             .ttl_classes
             .iter()
             .map(|class| class.ttl_ms)
+            .chain([result_cache.embeddings.ttl_ms])
             .max()
             .unwrap_or_default();
         let (anthropic, openai) = clients(&snapshot.upstreams)?;
@@ -269,6 +270,7 @@ const REASONS: crate::metrics::Bypasses<'static> = &[
             "truncated",
             "unfinished",
             "unknown",
+            "unmerged",
             "upstream_cut",
         ],
     ),

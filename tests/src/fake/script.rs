@@ -46,10 +46,36 @@ pub enum Trouble {
     RefusalAfter(u64),
     /// An answer without content.
     Empty,
+    /// Embeddings that are not what was asked for.
+    Vectors(Skew),
     /// Another think time for this call, in milliseconds.
     ThinkMs(u64),
     /// Another token pace for this call, in microseconds.
     TokenUs(u64),
+}
+
+/// How the vectors of an embeddings answer go wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Skew {
+    /// The last first; each has its own index, so that nothing is wrong.
+    Reversed,
+    /// The last is missing.
+    Missing,
+    /// The last stands there twice, the first not at all.
+    Doubled,
+    /// One more than asked, under the next index.
+    Extra,
+    /// The last has an index beyond the items.
+    Beyond,
+    /// The last has one number too few.
+    Short,
+    /// Each has half of its numbers.
+    Half,
+    /// Another model's vectors, under its name.
+    OtherModel,
+    /// The usage is missing.
+    NoUsage,
 }
 
 /// Trouble, and the calls it waits for.

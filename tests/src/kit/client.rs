@@ -123,6 +123,11 @@ impl Call {
         Self::post("/openai/v1/responses", body.to_string()).header("authorization", "Bearer key-a")
     }
 
+    /// OpenAI Embeddings with the credential `key-a`.
+    pub fn embeddings(body: &Value) -> Self {
+        Self::post("/openai/v1/embeddings", body.to_string()).header("authorization", "Bearer key-a")
+    }
+
     /// Sets a header; names and values that HTTP cannot carry are left out.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
@@ -136,6 +141,13 @@ impl Call {
     #[must_use]
     pub fn body(mut self, body: impl Into<Bytes>) -> Self {
         self.body = body.into();
+        self
+    }
+
+    /// To another path.
+    #[must_use]
+    pub fn at(mut self, path: &str) -> Self {
+        path.clone_into(&mut self.path);
         self
     }
 

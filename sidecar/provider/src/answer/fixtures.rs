@@ -84,5 +84,6 @@ fn folder(endpoint: Endpoint) -> PathBuf {
         Endpoint::AnthropicMessages | Endpoint::AnthropicCountTokens => "messages",
         Endpoint::OpenAiChat => "chat_completions",
         Endpoint::OpenAiResponses => "responses",
+        Endpoint::OpenAiEmbeddings => "embeddings",
     })
 }

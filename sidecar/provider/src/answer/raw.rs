@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
@@ -42,6 +43,20 @@ impl<'a> Members<'a> {
     pub(crate) fn find(&self, name: &str) -> Option<&'a RawValue> {
         let found = self.0.iter().rev().find(|(key, _)| key == name);
         found.map(|(_, value)| *value).filter(|value| value.get() != "null")
+    }
+
+    /// The values of members that are there once each, in the order named; `None` when one is absent or repeated.
+    pub(crate) fn once<const N: usize>(&self, names: [&str; N]) -> Option<[&'a RawValue; N]> {
+        let mut found = Vec::with_capacity(N);
+        for name in names {
+            found.push(self.find(name).filter(|_| !self.repeats(name))?);
+        }
+        found.try_into().ok()
+    }
+
+    /// Whether a member of this name stands there more than once.
+    pub(crate) fn repeats(&self, name: &str) -> bool {
+        self.0.iter().filter(|(key, _)| key == name).count() > 1
     }
 
     /// A member's decoded text, if it is a string.
@@ -206,6 +221,12 @@ pub(crate) fn content(value: &RawValue) -> Option<&str> {
 /// An array's elements as written; `None` for anything else.
 pub(crate) fn items(value: &RawValue) -> Option<Vec<&RawValue>> {
     serde_json::from_str(value.get()).ok()
+}
+
+/// Where a value lies in the text it was read from.
+pub(crate) fn range(text: &[u8], value: &RawValue) -> Range<usize> {
+    let start = value.get().as_ptr().addr() - text.as_ptr().addr();
+    start..start + value.get().len()
 }
 
 /// True for what holds nothing a reader would see: null, `""`, `[]`, `{}`.

@@ -84,6 +84,8 @@ impl Seen {
             Endpoint::AnthropicMessages | Endpoint::AnthropicCountTokens => self.read_anthropic(frame),
             Endpoint::OpenAiChat => self.read_chat(&frame.data),
             Endpoint::OpenAiResponses => self.read_responses(frame),
+            // Never streamed.
+            Endpoint::OpenAiEmbeddings => {}
         }
     }
 

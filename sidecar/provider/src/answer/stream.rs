@@ -122,7 +122,7 @@ impl StreamReader {
         }
         let body = match self.endpoint {
             Endpoint::AnthropicMessages => anthropic::assemble(&self.held)?,
-            Endpoint::AnthropicCountTokens => Bytes::new(),
+            Endpoint::AnthropicCountTokens | Endpoint::OpenAiEmbeddings => Bytes::new(),
             Endpoint::OpenAiChat => chat::assemble(&self.held)?,
             Endpoint::OpenAiResponses => responses::assemble(&self.held)?,
         };

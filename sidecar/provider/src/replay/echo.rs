@@ -6,7 +6,7 @@ use memchr::memmem;
 use serde_json::value::RawValue;
 
 use crate::Endpoint;
-use crate::answer::raw::Members;
+use crate::answer::raw::{Members, range};
 use crate::error::stream_error;
 use crate::request::Echo;
 use crate::sse::{Frame, Gate, Passage};
@@ -138,12 +138,6 @@ pub(super) fn apply(mut edits: Vec<Edit>, text: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(text.get(at..).unwrap_or_default());
 }
 
-/// Where a value read from `answer` stands in it.
-pub(super) fn range(answer: &[u8], value: &RawValue) -> Range<usize> {
-    let start = value.get().as_ptr().addr() - answer.as_ptr().addr();
-    start..start + value.get().len()
-}
-
 fn pass(endpoint: Endpoint, echo: &Echo, frame: &[u8], out: &mut Vec<u8>) {
     let parsed = Frame::parse(frame);
     let mut edits = frame_edits(endpoint, echo, &parsed.data).unwrap_or_default();
@@ -172,7 +166,7 @@ fn frame_edits(endpoint: Endpoint, echo: &Echo, data: &[u8]) -> Option<Vec<Edit>
     let holder = match endpoint {
         Endpoint::AnthropicMessages | Endpoint::AnthropicCountTokens => "message",
         Endpoint::OpenAiResponses => "response",
-        Endpoint::OpenAiChat => {
+        Endpoint::OpenAiChat | Endpoint::OpenAiEmbeddings => {
             let members: Members<'_> = serde_json::from_slice(data).ok()?;
             return Some(edits(endpoint, echo, &members, data));
         }

@@ -86,7 +86,7 @@ impl Request {
         }
     }
 
-    fn replace(&self, node: NodeId, with: Vec<u8>) -> Splice {
+    pub(super) fn replace(&self, node: NodeId, with: Vec<u8>) -> Splice {
         Splice {
             range: self.document.span(node),
             with: with.into(),

@@ -23,6 +23,8 @@ pub enum NoKey {
     Stateful,
     /// The provider would keep the answer under an id that two clients would then share.
     StoredResponse,
+    /// More items than the provider takes in one request.
+    TooManyItems,
     /// A content block, item, role or tool that is not known.
     UnknownBlock,
     /// A top-level field that is not known.
@@ -33,7 +35,7 @@ pub enum NoKey {
 
 impl NoKey {
     /// Every reason.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Compaction,
         Self::CountTokens,
         Self::DuplicateMember,
@@ -44,6 +46,7 @@ impl NoKey {
         Self::Prewarm,
         Self::Stateful,
         Self::StoredResponse,
+        Self::TooManyItems,
         Self::UnknownBlock,
         Self::UnknownField,
         Self::UrlContent,
@@ -73,6 +76,7 @@ impl NoKey {
             Self::Prewarm => "prewarm",
             Self::Stateful => "stateful",
             Self::StoredResponse => "stored_response",
+            Self::TooManyItems => "too_many_items",
             Self::UnknownBlock => "unknown_block",
             Self::UnknownField => "unknown_field",
             Self::UrlContent => "url_content",

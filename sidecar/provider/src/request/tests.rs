@@ -1,6 +1,7 @@
 mod answers;
 mod bodies;
 mod edits;
+mod embeddings;
 mod gates;
 mod hostile;
 mod keys;
@@ -24,6 +25,10 @@ pub(crate) fn chat(json: &str) -> Request {
 
 pub(crate) fn responses(json: &str) -> Request {
     read(Endpoint::OpenAiResponses, json)
+}
+
+pub(crate) fn embeddings(json: &str) -> Request {
+    read(Endpoint::OpenAiEmbeddings, json)
 }
 
 pub(crate) fn key(request: &Request) -> String {

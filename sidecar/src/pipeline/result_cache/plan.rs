@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::HeaderMap;
 use llmcache_cache::bans::Stamp;
-use llmcache_cache::seal::{Digest, Keys, NamespaceKey};
+use llmcache_cache::seal::{Digest, Keys, Mac, NamespaceKey};
 use llmcache_policy::result_cache::{Sampled, StoredResponses};
 use llmcache_policy::ttl_class::{Facts, TtlClass};
 use llmcache_policy::{Mode, Snapshot, keyword};
@@ -48,37 +48,19 @@ impl Plan {
 pub(crate) fn plan(pipeline: &Pipeline, exchange: &Exchange) -> Result<Plan, &'static str> {
     let policy = &pipeline.snapshot;
     let Exchange {
-        call,
-        control,
-        scope,
-        route,
-        ..
+        call, control, route, ..
     } = exchange;
-    if call.endpoint == Endpoint::AnthropicCountTokens {
-        return Err("count_tokens");
-    }
-    if policy.result_cache.mode == Mode::Disabled {
-        return Err("disabled");
-    }
-    if control.no_store {
-        return Err("no_store");
-    }
-    let scope = scope.as_ref().map_err(|reason| *reason)?;
-    let serves_stored = policy.result_cache.stored_responses == StoredResponses::Serve;
-    if let Some(reason) = call.request.no_key(pipeline.dialect(call.endpoint), serves_stored) {
-        return Err(reason.word());
-    }
+    let scope = gates(pipeline, exchange)?;
     if !is_allowed_sampling(exchange, policy.result_cache.sampled) {
         return Err("sampled");
     }
     let class = class_of(policy, exchange).ok_or("class")?;
-    let keys = Keys {
-        newest: key(&pipeline.key, policy, exchange, scope),
-        previous: pipeline.previous_key.as_ref().and_then(|old| {
-            let scope = scope::identify(old, policy, call).ok()?;
-            Some(key(old, policy, exchange, &scope))
-        }),
-    };
+    let macs = Macs::new("result", pipeline, exchange, scope);
+    let keys = macs.keys(&|mac| {
+        call.request.write_key(&mut |bytes| {
+            mac.update(bytes);
+        });
+    });
     Ok(Plan {
         is_refresh: control.no_cache || is_repeat(pipeline, exchange, keys.newest),
         credential: scope.credential,
@@ -86,6 +68,29 @@ pub(crate) fn plan(pipeline: &Pipeline, exchange: &Exchange) -> Result<Plan, &'s
         class,
         keys,
     })
+}
+
+/// What every lookup asks of a request, whatever its key: its scope, or the word why there is no lookup.
+pub(crate) fn gates<'a>(pipeline: &Pipeline, exchange: &'a Exchange) -> Result<&'a Scope, &'static str> {
+    let policy = &pipeline.snapshot.result_cache;
+    let Exchange {
+        call, control, scope, ..
+    } = exchange;
+    if call.endpoint == Endpoint::AnthropicCountTokens {
+        return Err("count_tokens");
+    }
+    if policy.mode == Mode::Disabled {
+        return Err("disabled");
+    }
+    if control.no_store {
+        return Err("no_store");
+    }
+    let scope = scope.as_ref().map_err(|reason| *reason)?;
+    let serves_stored = policy.stored_responses == StoredResponses::Serve;
+    match call.request.no_key(pipeline.dialect(call.endpoint), serves_stored) {
+        Some(reason) => Err(reason.word()),
+        None => Ok(scope),
+    }
 }
 
 /// An absent temperature counts as 1.
@@ -119,13 +124,54 @@ fn is_repeat(pipeline: &Pipeline, exchange: &Exchange, key: Digest) -> bool {
     !window.is_zero() && !is_retry && pipeline.repeats.is_repeat(key, exchange.started_ms, window)
 }
 
-fn key(key: &NamespaceKey, policy: &Snapshot, exchange: &Exchange, scope: &Scope) -> Digest {
+/// Digests, under each key, of all that names an answer but the request's body.
+pub(crate) struct Macs {
+    newest: Mac,
+    previous: Option<Mac>,
+}
+
+impl Macs {
+    /// Begins both; equal requests of another domain have unrelated names.
+    pub(crate) fn new(domain: &'static str, pipeline: &Pipeline, exchange: &Exchange, scope: &Scope) -> Self {
+        let policy = &pipeline.snapshot;
+        Self {
+            newest: mac(domain, &pipeline.key, policy, exchange, scope),
+            previous: pipeline.previous_key.as_ref().and_then(|old| {
+                let scope = scope::identify(old, policy, &exchange.call).ok()?;
+                Some(mac(domain, old, policy, exchange, &scope))
+            }),
+        }
+    }
+
+    /// Adds to both what is common to several names.
+    pub(crate) fn add(&mut self, write: &dyn Fn(&mut Mac)) {
+        write(&mut self.newest);
+        if let Some(previous) = &mut self.previous {
+            write(previous);
+        }
+    }
+
+    /// The names of one answer.
+    pub(crate) fn keys(&self, write: &dyn Fn(&mut Mac)) -> Keys {
+        let finish = |mac: &Mac| {
+            let mut mac = mac.clone();
+            write(&mut mac);
+            mac.finish()
+        };
+        Keys {
+            newest: finish(&self.newest),
+            previous: self.previous.as_ref().map(finish),
+        }
+    }
+}
+
+fn mac(domain: &'static str, key: &NamespaceKey, policy: &Snapshot, exchange: &Exchange, scope: &Scope) -> Mac {
     let Exchange { call, route, .. } = exchange;
     let upstream = match call.endpoint.provider() {
         Provider::Anthropic => &policy.upstreams.anthropic,
         Provider::OpenAi => &policy.upstreams.openai,
     };
-    let mut mac = key.mac("result");
+    let mut mac = key.mac(domain);
     mac.field(policy.identity.name.as_bytes())
         .field(&scope.digest.0)
         .field(upstream.url.as_bytes())
@@ -135,10 +181,7 @@ fn key(key: &NamespaceKey, policy: &Snapshot, exchange: &Exchange, scope: &Scope
     for name in ["anthropic-beta", "openai-beta"] {
         mac.field(&betas(&call.headers, name).join(&b','));
     }
-    call.request.write_key(&mut |bytes| {
-        mac.update(bytes);
-    });
-    mac.finish()
+    mac
 }
 
 /// Digest of the prompt's exact bytes: thinking is bound to them.

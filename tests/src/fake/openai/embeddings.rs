@@ -10,6 +10,7 @@ use super::{Refusal, dress, error, parse};
 use crate::fake::answer::Answer;
 use crate::fake::bill::{Tariff, Tokens};
 use crate::fake::call::{Caller, Due, Reply};
+use crate::fake::script::{Skew, Trouble};
 use crate::fake::tokens::{text_chars, tokens_of};
 
 /// Inputs of one request.
@@ -26,21 +27,7 @@ pub(crate) async fn embeddings(caller: Caller, body: Bytes) -> Reply {
 async fn embed(caller: &Caller, body: &Bytes) -> Result<Reply, Refusal> {
     let request = parse(body)?;
     let name = request["model"].as_str().unwrap_or_default();
-    let size = match name {
-        "text-embedding-3-small" | "text-embedding-ada-002" => 1_536,
-        "text-embedding-3-large" => 3_072,
-        _ => return Err(Refusal::no_model(name)),
-    };
-    let size = match request["dimensions"].as_u64() {
-        Some(wanted) if (1..=size).contains(&wanted) => wanted,
-        Some(_) => {
-            return Err(Refusal::bad(
-                Some("dimensions"),
-                format!("dimensions must be between 1 and {size}"),
-            ));
-        }
-        None => size,
-    };
+    let size = size(&request)?;
     let items = items(&request["input"])?;
     let tokens = items.iter().map(|item| tokens_in(item)).sum();
     let call = caller.meet(name);
@@ -48,20 +35,17 @@ async fn embed(caller: &Caller, body: &Bytes) -> Result<Reply, Refusal> {
         return Err(Refusal::scripted(status, code, retry_after));
     }
     caller.shared.accept(caller.path);
-    let is_base64 = request["encoding_format"] == "base64";
-    let data: Vec<Value> = items
-        .iter()
-        .enumerate()
-        .map(|(index, item)| {
-            let vector = vector(name, item, size);
-            let embedding = if is_base64 {
-                Value::from(packed(&vector))
-            } else {
-                Value::from(vector)
-            };
-            json!({"object": "embedding", "index": index, "embedding": embedding})
-        })
-        .collect();
+    let skew = match call.trouble {
+        Some(Trouble::Vectors(skew)) => Some(skew),
+        _ => None,
+    };
+    let model = if skew == Some(Skew::OtherModel) {
+        "text-embedding-next"
+    } else {
+        name
+    };
+    let vectors = items.iter().map(|item| vector(model, item, size)).collect();
+    let data = listed(skewed(vectors, skew), request["encoding_format"] == "base64");
     let charge = call.open(Due {
         id: caller.shared.id("embd-"),
         path: caller.path,
@@ -77,11 +61,43 @@ async fn embed(caller: &Caller, body: &Bytes) -> Result<Reply, Refusal> {
         },
     });
     call.think(false).await;
-    let body = json!({"object": "list", "data": data, "model": name,
-        "usage": {"prompt_tokens": tokens, "total_tokens": tokens}});
+    let mut body = json!({"object": "list", "data": data, "model": model});
+    if skew != Some(Skew::NoUsage) {
+        body["usage"] = json!({"prompt_tokens": tokens, "total_tokens": tokens});
+    }
     Ok(call
         .reply_plain(Bytes::from(body.to_string()), &[Answer::default()], charge)
         .await)
+}
+
+/// Numbers of each vector.
+fn size(request: &Value) -> Result<u64, Refusal> {
+    let name = request["model"].as_str().unwrap_or_default();
+    let size = match name {
+        "text-embedding-3-small" | "text-embedding-ada-002" => 1_536,
+        "text-embedding-3-large" => 3_072,
+        _ => return Err(Refusal::no_model(name)),
+    };
+    match request["dimensions"].as_u64() {
+        Some(wanted) if (1..=size).contains(&wanted) => Ok(wanted),
+        Some(_) => Err(Refusal::bad(
+            Some("dimensions"),
+            format!("dimensions must be between 1 and {size}"),
+        )),
+        None => Ok(size),
+    }
+}
+
+fn listed(vectors: Vec<(usize, Vec<f32>)>, is_base64: bool) -> Vec<Value> {
+    let element = |(index, vector): (usize, Vec<f32>)| {
+        let embedding = if is_base64 {
+            Value::from(packed(&vector))
+        } else {
+            Value::from(vector)
+        };
+        json!({"object": "embedding", "index": index, "embedding": embedding})
+    };
+    vectors.into_iter().map(element).collect()
 }
 
 /// A string, strings, token numbers, or lists of token numbers.
@@ -102,6 +118,23 @@ fn items(input: &Value) -> Result<Vec<&Value>, Refusal> {
         return Err(Refusal::bad(Some("input"), "input cannot be an empty string."));
     }
     Ok(items)
+}
+
+/// Vectors with their indexes, gone wrong as scripted.
+fn skewed(vectors: Vec<Vec<f32>>, skew: Option<Skew>) -> Vec<(usize, Vec<f32>)> {
+    let mut all: Vec<_> = vectors.into_iter().enumerate().collect();
+    let last = all.len() - 1;
+    match skew {
+        None | Some(Skew::OtherModel | Skew::NoUsage) => {}
+        Some(Skew::Reversed) => all.reverse(),
+        Some(Skew::Missing) => all.truncate(last),
+        Some(Skew::Doubled) => all[0] = all[last].clone(),
+        Some(Skew::Extra) => all.push((last + 1, all[last].1.clone())),
+        Some(Skew::Beyond) => all[last].0 += 1,
+        Some(Skew::Short) => drop(all[last].1.pop()),
+        Some(Skew::Half) => all.iter_mut().for_each(|(_, vector)| vector.truncate(vector.len() / 2)),
+    }
+    all
 }
 
 fn tokens_in(item: &Value) -> u64 {
