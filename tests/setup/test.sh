@@ -30,6 +30,7 @@ step 'rust tests' cargo test $flags --workspace --no-fail-fast
 # The tests have built the programs; naming one package to cargo would choose other features and build all anew.
 programs=${CARGO_TARGET_DIR:-target}/debug
 export LLMCACHE_BIN=$programs/kubectl-llmcache FAKE_BIN=$programs/fake-provider
+step 'planted bugs' tests/setup/planted.sh
 step 'example policies' "$LLMCACHE_BIN" lint crds/examples/*.yaml
 step 'SDK tests' with_node tests/sdk/run.sh
 step 'README programs' with_node tests/setup/readme.sh

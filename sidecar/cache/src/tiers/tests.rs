@@ -2,6 +2,8 @@ use super::*;
 use crate::redis::tests::server::Server;
 use crate::redis::tests::{entry, open, place};
 
+mod histories;
+
 const NOW: u64 = 2_000;
 
 fn patient() -> Deadline {
