@@ -28,7 +28,7 @@ run: ## Play sample traffic through llmcache and show what it saves (ARGS=--once
 	@exec "$$CARGO_TARGET_DIR/release/demo" $(if $(DATA),--data '$(DATA)') $(ARGS)
 
 test: ## Check format, lints, generated files and policies, run every test, end with a summary
-	@tests/setup/packages.sh rust redis python node
+	@tests/setup/packages.sh rust redis python node curl
 	@exec tests/setup/test.sh
 
 lint: ## Check format, clippy and the example policies

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs the official SDKs' suites against a fake provider, directly and through llmcache; both servers end with it.
+# Runs the suites of the official SDKs, Vercel's, LangChain's and curl's against a fake provider, directly and through
+# llmcache; both servers end with it.
 # LLMCACHE_BIN and FAKE_BIN name the two programs (default: built here). LLMCACHE_URL names a running proxy instead of
 # starting one; its upstream must then be the fake at FAKE_URL. Arguments go to pytest.
 set -euo pipefail
@@ -55,7 +56,7 @@ fi
 export FAKE_URL LLMCACHE_URL
 
 # Nothing of the caller's own accounts, proxies or logging may change what the SDKs do.
-unset "${!ANTHROPIC_@}" "${!OPENAI_@}" HTTP_PROXY HTTPS_PROXY ALL_PROXY http_proxy https_proxy all_proxy
+unset "${!ANTHROPIC_@}" "${!OPENAI_@}" "${!LANGCHAIN_@}" "${!LANGSMITH_@}" HTTP_PROXY HTTPS_PROXY ALL_PROXY http_proxy https_proxy all_proxy
 
 failed=0
 "$python" -B -m pytest -q -p no:cacheprovider tests/sdk/python "$@" || failed=1

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # packages.sh KIND…: installs the Debian packages a command needs, only those missing.
-# Kinds: rust (a compiler and linker), redis, nginx, python, node. Rust itself is never installed behind your back.
+# Kinds: rust (a compiler and linker), redis, nginx, python, node, curl. Rust itself is never installed behind your back.
 set -euo pipefail
 source "$(dirname "$0")/say.sh"
 
@@ -50,7 +50,8 @@ for kind in "$@"; do
     nginx) want nginx-light command -v nginx ;;
     python) want python3 python3 --version; want python3-venv python3 -c 'import ensurepip, venv' ;;
     node) want nodejs node --version; want npm npm --version ;;
-    *) fail "unknown kind '$kind': one of rust redis nginx python node" ;;
+    curl) want curl command -v curl ;;
+    *) fail "unknown kind '$kind': one of rust redis nginx python node curl" ;;
   esac
 done
 [ "${#missing[@]}" -eq 0 ] || install

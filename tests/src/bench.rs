@@ -5,7 +5,9 @@
 //! bookkeeping would be larger than the figures. Only loopback is touched, and every count is bounded by the plan.
 
 mod answers;
+mod bans;
 mod client;
+mod entries;
 mod frozen;
 mod hits;
 mod lanes;
@@ -13,6 +15,7 @@ mod later;
 mod marks;
 mod memory;
 mod pass_through;
+mod pods;
 mod process;
 mod report;
 mod streams;
@@ -39,6 +42,8 @@ pub struct Plan {
     pub rounds: usize,
     /// Requests per lane in one round.
     pub requests: usize,
+    /// Only the sections whose name contains this; empty = all.
+    pub only: String,
 }
 
 /// Runs every row of this version and lists the rows of later ones as not measured; a section that fails is named in the
@@ -50,22 +55,28 @@ pub fn run(plan: &Plan, mut progress: impl FnMut(&str)) -> Result<Report> {
     let bench = Bench { shop, upstream, nginx };
 
     let mut report = Report::new(plan.rounds, plan.requests);
-    let sections: [(&str, Section); 7] = [
+    let sections: [(&str, Section); 10] = [
         ("memory at rest", memory::measure),
         ("pass-through", pass_through::measure),
         ("exact hits", hits::measure),
         ("large bodies with marks", marks::measure),
         ("streams", streams::measure),
         ("identical calls at once", hits::measure_single_flight),
-        ("a frozen Redis", frozen::measure),
+        ("several sidecars on one Redis", pods::measure),
+        ("bans across sidecars", bans::measure),
+        ("memory per entry", entries::measure),
+        ("a Redis frozen for a minute", frozen::measure),
     ];
-    for (name, section) in sections {
+    let only = &bench.shop.plan.only;
+    for (name, section) in sections.into_iter().filter(|(name, _)| name.contains(only.as_str())) {
         progress(name);
         if let Err(error) = section(&bench, &mut report) {
             report.failed(name, &error);
         }
     }
-    later::list(&mut report);
+    if only.is_empty() {
+        later::list(&mut report);
+    }
     Ok(report)
 }
 

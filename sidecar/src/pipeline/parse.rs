@@ -12,6 +12,9 @@ use llmcache_provider::{Endpoint, Provider, endpoint, request};
 use crate::body::{self, Body};
 use crate::memory::{Budget, Reservation};
 
+/// Where Anthropic's versioned API begins; what else it serves (`/api/hello`) has no version.
+const VERSIONED: [&str; 5] = ["complete", "files", "messages", "models", "skills"];
+
 /// What a request turned out to be.
 pub(crate) enum Parsed {
     /// Understood.
@@ -60,7 +63,7 @@ impl Call {
 /// Reads and parses one request; `rest` is its path and query below `/anthropic` or `/openai`.
 pub(crate) async fn read(budget: &Budget, provider: Provider, rest: &str, request: Request<Incoming>) -> Parsed {
     let endpoint = endpoint::resolve(provider, request.method(), rest);
-    let path = upstream_path(provider, endpoint, rest);
+    let path = upstream_path(provider, rest);
     let (parts, incoming) = request.into_parts();
     let opaque = |parts, body, reason, again| {
         let request = Request::from_parts(parts, body);
@@ -102,12 +105,13 @@ pub(crate) async fn read(budget: &Budget, provider: Provider, rest: &str, reques
 }
 
 /// `<proxy>/openai/v1/REST` is `URL/REST`; `<proxy>/anthropic/REST` is `URL/REST`. Some clients leave the version
-/// out; Anthropic's typed endpoints get it back, OpenAI's base URL holds it anyway.
-fn upstream_path(provider: Provider, endpoint: Option<Endpoint>, rest: &str) -> String {
+/// out (Vercel's takes a base URL to hold it); Anthropic's API gets it back, OpenAI's base URL holds it anyway.
+fn upstream_path(provider: Provider, rest: &str) -> String {
     let has_version = rest == "/v1" || rest.starts_with("/v1/") || rest.starts_with("/v1?");
+    let begins = rest.strip_prefix('/').and_then(|rest| rest.split(['/', '?']).next());
     match provider {
         Provider::OpenAi if has_version => rest["/v1".len()..].to_owned(),
-        Provider::Anthropic if endpoint.is_some() && !has_version => format!("/v1{rest}"),
+        Provider::Anthropic if begins.is_some_and(|begins| VERSIONED.contains(&begins)) => format!("/v1{rest}"),
         Provider::OpenAi | Provider::Anthropic => rest.to_owned(),
     }
 }
@@ -130,11 +134,24 @@ mod tests {
             (Provider::OpenAi, "/v1beta/x", "/v1beta/x"),
             (Provider::Anthropic, "/v1/messages?beta=true", "/v1/messages?beta=true"),
             (Provider::Anthropic, "/messages", "/v1/messages"),
+            (
+                Provider::Anthropic,
+                "/messages/batches?limit=2",
+                "/v1/messages/batches?limit=2",
+            ),
+            (Provider::Anthropic, "/files", "/v1/files"),
+            (
+                Provider::Anthropic,
+                "/skills/skill_1/versions/2",
+                "/v1/skills/skill_1/versions/2",
+            ),
+            (Provider::Anthropic, "/models?limit=1", "/v1/models?limit=1"),
+            (Provider::Anthropic, "/v1/files", "/v1/files"),
+            (Provider::Anthropic, "/filesystem", "/filesystem"),
             (Provider::Anthropic, "/api/hello", "/api/hello"),
         ];
         for (provider, rest, expected) in cases {
-            let endpoint = endpoint::resolve(provider, &Method::POST, rest);
-            assert_eq!(upstream_path(provider, endpoint, rest), expected, "{rest}");
+            assert_eq!(upstream_path(provider, rest), expected, "{rest}");
         }
     }
 }

@@ -11,11 +11,12 @@ export const PROXY = process.env.LLMCACHE_URL;
 export const CLAUDE = 'claude-sonnet-5-5';
 export const GPT = 'gpt-5.1';
 
-const KEY = 'sk-test-sdk-suite';
+export const KEY = 'sk-test-sdk-suite';
 
 // What names one call or one moment: two calls of the provider differ in it, a hit and its miss do not.
 const NAMES = new Set([
   'id', 'request_id', '_request_id', 'requestID', 'item_id', 'created', 'created_at', 'completed_at', 'encrypted_content',
+  'itemId', 'responseId', 'reasoningEncryptedContent',
 ]);
 
 async function control(path, body) {

@@ -19,11 +19,11 @@ const PLAIN_ANSWER: usize = 2048;
 const LARGE_REQUEST: usize = 400 * 1024;
 const NONCE: &str = "nonce=0000000000000000";
 
-/// A request ready to send, with one nonce that can be set without allocation.
+/// A request ready to send, with a nonce that can be set without allocation, in its text and in its tag if it has one.
 #[derive(Clone)]
 pub(super) struct Request {
     bytes: Vec<u8>,
-    nonce_at: usize,
+    nonce_at: Vec<usize>,
 }
 
 /// Bytes to write at once and how long to wait after them.
@@ -38,6 +38,16 @@ impl Request {
         let body = |fill: &str| conversation(&json!(format!("{NONCE} {fill}")), false);
         let bare = body("").to_string().len();
         Self::post("/anthropic/v1/messages", &body(&prose(PLAIN_REQUEST - bare)))
+    }
+
+    /// The plain request under two tags: [`tag`] of its nonce, and one that all of them share.
+    pub(super) fn tagged() -> Self {
+        Self::plain().under(&format!("x-llmcache-tags: user:{NONCE}, doc:handbook\r\n"))
+    }
+
+    /// The same question, to be answered from a cache or not at all.
+    pub(super) fn only_if_cached(&self) -> Self {
+        self.clone().under("cache-control: only-if-cached\r\n")
     }
 
     /// The same bytes to a path of the provider that is not typed.
@@ -76,12 +86,10 @@ impl Request {
 
     /// The same request under another nonce, so another key.
     pub(super) fn numbered(&mut self, nonce: u64) -> &[u8] {
-        for (place, digit) in self.bytes[self.nonce_at..self.nonce_at + 16]
-            .iter_mut()
-            .rev()
-            .enumerate()
-        {
-            *digit = b"0123456789abcdef"[usize::from(nonce.to_be_bytes()[7 - place / 2] >> (4 * (place % 2)) & 15)];
+        for &at in &self.nonce_at {
+            for (place, digit) in self.bytes[at..at + 16].iter_mut().rev().enumerate() {
+                *digit = b"0123456789abcdef"[usize::from(nonce.to_be_bytes()[7 - place / 2] >> (4 * (place % 2)) & 15)];
+            }
         }
         &self.bytes
     }
@@ -93,10 +101,36 @@ impl Request {
              content-type: application/json\r\naccept: application/json\r\ncontent-length: {}\r\n\r\n",
             body.len()
         );
-        let bytes = [head, body].concat().into_bytes();
-        let nonce_at = memchr::memmem::find(&bytes, NONCE.as_bytes()).unwrap_or_default() + "nonce=".len();
+        Self::of([head, body].concat().into_bytes())
+    }
+
+    /// With further header lines, before the first of its own.
+    fn under(self, lines: &str) -> Self {
+        let at = memchr::memmem::find(&self.bytes, b"\r\n").map_or(0, |line| line + 2);
+        Self::of([&self.bytes[..at], lines.as_bytes(), &self.bytes[at..]].concat())
+    }
+
+    fn of(bytes: Vec<u8>) -> Self {
+        let nonce_at = memchr::memmem::find_iter(&bytes, b"nonce=").map(|at| at + "nonce=".len());
+        let nonce_at = nonce_at.collect();
         Self { bytes, nonce_at }
     }
+}
+
+/// The tag that a tagged request of this nonce bears alone.
+pub(super) fn tag(nonce: u64) -> String {
+    format!("user:nonce={nonce:016x}")
+}
+
+/// A ban of what bears this tag.
+pub(super) fn ban(tag: &str) -> Vec<u8> {
+    let body = json!({"pattern": tag}).to_string();
+    let head = format!(
+        "POST /llmcache/invalidate HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\n\r\n",
+        body.len()
+    );
+    [head, body].concat().into_bytes()
 }
 
 fn conversation(text: &Value, stream: bool) -> Value {
@@ -245,5 +279,18 @@ mod tests {
         assert!(text.contains("nonce=000000000000001f ") && text.len() == length);
         let text = String::from_utf8(request.numbered(u64::MAX - 1).to_vec()).unwrap();
         assert!(text.contains("nonce=fffffffffffffffe "));
+    }
+
+    #[test]
+    fn a_tag_has_the_nonce_of_its_question() {
+        let mut request = Request::tagged().only_if_cached();
+        let text = String::from_utf8(request.numbered(0x1f).to_vec()).unwrap();
+        let (head, asked) = text.split_once("\r\n\r\n").unwrap();
+        assert!(
+            head.contains(&format!("\r\nx-llmcache-tags: {}, doc:", tag(0x1f))),
+            "{head}"
+        );
+        assert!(head.starts_with("POST ") && head.contains("\r\ncache-control: only-if-cached\r\n"));
+        assert!(asked.contains("nonce=000000000000001f ") && asked.len() == PLAIN_REQUEST);
     }
 }

@@ -43,6 +43,25 @@ impl Connection {
 
     /// Sends `request` and reads its whole answer, which must have status 200.
     pub(super) fn call(&mut self, request: &[u8]) -> Result<Timing> {
+        let (status, timing) = self.exchange(request)?;
+        ensure!(status == 200, "status {status} instead of 200: {}", self.heard());
+        Ok(timing)
+    }
+
+    /// Sends `request` and gives its whole answer as it came, head included.
+    pub(super) fn fetch(&mut self, request: &[u8]) -> Result<String> {
+        self.call(request)?;
+        Ok(self.heard())
+    }
+
+    /// Whether a cache answers `request`, which says `only-if-cached`.
+    pub(super) fn finds(&mut self, request: &[u8]) -> Result<bool> {
+        let (status, timing) = self.exchange(request)?;
+        ensure!(matches!(status, 200 | 504), "status {status}: {}", self.heard());
+        Ok(timing.hit)
+    }
+
+    fn exchange(&mut self, request: &[u8]) -> Result<(u16, Timing)> {
         let begun = Instant::now();
         self.stream.write_all(request)?;
         self.filled = 0;
@@ -55,11 +74,17 @@ impl Connection {
             Body::Sized(size) => self.read_to(head.length + size)?,
             Body::Chunked => self.read_chunks(head.length)?,
         }
-        Ok(Timing {
+        let timing = Timing {
             first_byte,
             total: begun.elapsed(),
             hit: head.hit,
-        })
+        };
+        Ok((head.status, timing))
+    }
+
+    /// The bytes of the last answer.
+    fn heard(&self) -> String {
+        String::from_utf8_lossy(&self.buffer[..self.filled]).into_owned()
     }
 
     fn read_head(&mut self) -> Result<Head> {
@@ -110,6 +135,7 @@ impl Connection {
 }
 
 struct Head {
+    status: u16,
     length: usize,
     body: Body,
     hit: bool,
@@ -127,13 +153,8 @@ impl Head {
         let httparse::Status::Complete(length) = response.parse(bytes)? else {
             return Ok(None);
         };
-        let status = response.code.unwrap_or_default();
-        ensure!(
-            status == 200,
-            "status {status} instead of 200: {}",
-            String::from_utf8_lossy(bytes)
-        );
         let mut head = Self {
+            status: response.code.unwrap_or_default(),
             length,
             body: Body::Sized(0),
             hit: false,

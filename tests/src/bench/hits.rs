@@ -22,7 +22,7 @@ const STORE_LIMIT: Duration = Duration::from_secs(5);
 const CONNECTIONS: u64 = 4;
 const CALLERS: usize = 20;
 /// Long enough that all callers have asked before the first answer begins.
-const THINK: Duration = Duration::from_millis(200);
+pub(super) const THINK: Duration = Duration::from_millis(200);
 
 pub(super) fn measure(bench: &Bench, report: &mut Report) -> Result<()> {
     let Bench { shop, upstream, .. } = bench;
@@ -144,7 +144,7 @@ fn measure_redis(bench: &Bench, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-fn store(address: SocketAddr, ask: &Request, nonces: std::ops::Range<u64>) -> Result<()> {
+pub(super) fn store(address: SocketAddr, ask: &Request, nonces: std::ops::Range<u64>) -> Result<()> {
     let mut connection = Connection::open(address)?;
     let mut ask = ask.clone();
     nonces
@@ -176,8 +176,8 @@ pub(super) fn measure_single_flight(bench: &Bench, report: &mut Report) -> Resul
     ];
     upstream.think(THINK);
     for (what, ask) in shapes {
-        let direct = calls_for_identical(bench, upstream.address(), &ask)?;
-        let calls = calls_for_identical(bench, sidecar.address, &ask)?;
+        let direct = calls_for_identical(bench, &[upstream.address()], &ask, 0)?;
+        let calls = calls_for_identical(bench, &[sidecar.address], &ask, 0)?;
         let baseline = Some(("direct", Figure::Count(direct)));
         report.row(what, Figure::Count(calls), baseline, (Target::AtMost(1.0), "1"));
     }
@@ -185,19 +185,21 @@ pub(super) fn measure_single_flight(bench: &Bench, report: &mut Report) -> Resul
     Ok(())
 }
 
-fn calls_for_identical(bench: &Bench, address: SocketAddr, ask: &Request) -> Result<u64> {
+/// Upstream calls when `CALLERS` ask the same at once, spread evenly over these servers.
+pub(super) fn calls_for_identical(bench: &Bench, servers: &[SocketAddr], ask: &Request, nonce: u64) -> Result<u64> {
     let before = bench.upstream.calls();
     let gate = Barrier::new(CALLERS);
     thread::scope(|scope| {
         let callers: Vec<_> = (0..CALLERS)
-            .map(|_| {
+            .zip(servers.iter().cycle())
+            .map(|(_, &server)| {
                 let mut ask = ask.clone();
                 let gate = &gate;
                 scope.spawn(move || -> Result<()> {
                     // Whoever cannot connect still passes the gate: the others would wait for ever.
-                    let connection = Connection::open(address);
+                    let connection = Connection::open(server);
                     gate.wait();
-                    connection?.call(ask.numbered(0)).map(drop)
+                    connection?.call(ask.numbered(nonce)).map(drop)
                 })
             })
             .collect();

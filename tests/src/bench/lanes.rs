@@ -34,11 +34,12 @@ pub(super) struct Round {
     pub(super) cpu: Duration,
 }
 
-/// Median and 99th percentile.
+/// Median, 99th percentile and the largest.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Quantiles {
     pub(super) p50: Duration,
     pub(super) p99: Duration,
+    pub(super) max: Duration,
 }
 
 impl<'a> Lane<'a> {
@@ -175,6 +176,7 @@ impl Quantiles {
         Self {
             p50: rank(50).unwrap_or_default(),
             p99: rank(99).unwrap_or_default(),
+            max: rank(100).unwrap_or_default(),
         }
     }
 }

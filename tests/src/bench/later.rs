@@ -7,7 +7,6 @@ pub(super) fn list(report: &mut Report) {
         ("semantic lookup p99 at 12 / 40 / 128 tokens", "≤ 3 / 8 / 20 ms"),
         ("semantic lookup, 4 concurrent at 500m CPU", "reported"),
         ("idle memory with embedder", "≤ 100 MiB"),
-        ("20 identical calls at once across two pods, plain", "1"),
         ("frozen Qdrant adds", "≤ 25 ms, then ≤ 1 ms"),
         (
             "agent conversations, prompt-cache cost",

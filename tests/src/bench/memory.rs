@@ -17,11 +17,11 @@ const KIB_PER_MIB: f64 = 1024.0;
 pub(super) fn measure(bench: &Bench, report: &mut Report) -> Result<()> {
     let Bench { shop, upstream, nginx } = bench;
     let sidecar = Sidecar::start(shop, POLICY, upstream.address(), None)?;
-    let idle = settled(&sidecar.process)?;
+    let idle = Figure::Mebibytes(settled(&sidecar.process)?);
     report.row(
         "idle memory without embedder",
         idle,
-        Some(("nginx", settled(&nginx.process)?)),
+        Some(("nginx", Figure::Mebibytes(settled(&nginx.process)?))),
         (Target::AtMost(12.0), "≤ 12 MiB"),
     );
 
@@ -43,14 +43,14 @@ pub(super) fn measure(bench: &Bench, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// The resident size once it has not changed for half a second.
-fn settled(process: &Process) -> Result<Figure> {
+/// The resident size in MiB once it has not changed for half a second.
+pub(super) fn settled(process: &Process) -> Result<f64> {
     let mut last = process.resident_kib("VmRSS:")?;
     loop {
         thread::sleep(Duration::from_millis(500));
         let now = process.resident_kib("VmRSS:")?;
         if now == last {
-            return Ok(Figure::Mebibytes(f64::from(now) / KIB_PER_MIB));
+            return Ok(f64::from(now) / KIB_PER_MIB);
         }
         last = now;
     }

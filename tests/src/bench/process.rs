@@ -1,7 +1,7 @@
 //! The processes under test: started on free ports with files of their own, measured through `/proc`, ended by pid.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempDir;
 
 use super::Plan;
+use super::client::Connection;
 
 /// How long a process may take until it listens.
 const START_LIMIT: Duration = Duration::from_secs(10);
@@ -186,10 +187,33 @@ impl Redis {
         ensure!(status.success(), "redis-server could not be stopped");
         Ok(())
     }
+
+    /// Bytes it has allocated.
+    pub(super) fn used(&self) -> Result<u32> {
+        let said = self.ask("INFO memory")?;
+        let used = said.lines().find_map(|line| line.strip_prefix("used_memory:"));
+        Ok(used.context("Redis does not say what it uses")?.trim().parse()?)
+    }
+
+    /// Values of the plain kind that it holds, as answers are.
+    pub(super) fn values(&self) -> Result<u32> {
+        let said = self.ask("SCAN 0 COUNT 10000000 TYPE string")?;
+        let names = said.lines().filter(|line| line.starts_with("llmcache:"));
+        Ok(u32::try_from(names.count())?)
+    }
+
+    fn ask(&self, command: &str) -> Result<String> {
+        let mut stream = TcpStream::connect(self.address)?;
+        stream.write_all(format!("{command}\r\nQUIT\r\n").as_bytes())?;
+        let mut said = String::new();
+        stream.read_to_string(&mut said)?;
+        Ok(said)
+    }
 }
 
 impl Sidecar {
-    /// Starts under the policy `spec` (YAML, indented by two) against `upstream`, with the shared tier at `redis` if given.
+    /// Starts under the policy `spec` (YAML, indented by two) against `upstream`, with the shared tier at `redis` if given,
+    /// and waits until it has reached that.
     pub(super) fn start(shop: &Workshop, spec: &str, upstream: SocketAddr, redis: Option<SocketAddr>) -> Result<Self> {
         let policy = shop.write("policy.yaml", &format!(
             "apiVersion: llmcache.dev/v1alpha1\nkind: LLMCachePolicy\nmetadata: {{name: bench, namespace: bench}}\nspec:\n{spec}"
@@ -209,9 +233,12 @@ impl Sidecar {
         command.stdout(Stdio::piped()).stderr(fs::File::create(&log)?);
         let mut process = Process::start("kubectl-llmcache", &mut command)?;
         let mut stdout = BufReader::new(process.child.stdout.take().context("the output is not piped")?);
-        let Some(address) = ready_address(&mut stdout)? else {
+        let Some((address, admin)) = ready_addresses(&mut stdout)? else {
             bail!("kubectl-llmcache ended before it served:\n{}", fs::read_to_string(log)?);
         };
+        if redis.is_some() {
+            await_store(admin)?;
+        }
         Ok(Self {
             process,
             address,
@@ -220,15 +247,31 @@ impl Sidecar {
     }
 }
 
-/// The proxy's address from the line it prints once it serves, or nothing if its output ends before.
-fn ready_address(stdout: &mut BufReader<ChildStdout>) -> Result<Option<SocketAddr>> {
+/// The addresses of proxy and admin from the line it prints once it serves, or nothing if its output ends before.
+fn ready_addresses(stdout: &mut BufReader<ChildStdout>) -> Result<Option<(SocketAddr, SocketAddr)>> {
     for line in stdout.lines() {
         let line = line?;
         if let Some(rest) = line.strip_prefix("llmcache ready proxy=http://") {
-            return Ok(Some(rest.split(' ').next().unwrap_or_default().parse()?));
+            let (proxy, admin) = rest.split_once(" admin=http://").context("no admin address")?;
+            return Ok(Some((proxy.parse()?, admin.trim().parse()?)));
         }
     }
     Ok(None)
+}
+
+/// Waits until the breaker of the shared tier is closed: what is offered before is not written.
+fn await_store(admin: SocketAddr) -> Result<()> {
+    let mut connection = Connection::open(admin)?;
+    let deadline = Instant::now() + START_LIMIT;
+    let is_closed = |page: &str| {
+        let breaker = |line: &&str| line.starts_with("llmcache_store_breaker_open") && line.contains("\"redis\"");
+        page.lines().find(breaker).is_some_and(|line| line.ends_with(" 0"))
+    };
+    while !is_closed(&connection.fetch(b"GET /metrics HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n")?) {
+        ensure!(Instant::now() < deadline, "the sidecar does not reach Redis");
+        thread::sleep(Duration::from_millis(5));
+    }
+    Ok(())
 }
 
 /// A port that was free a moment ago; nginx and Redis cannot be asked to choose one and tell.

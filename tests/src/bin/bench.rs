@@ -27,6 +27,9 @@ struct Args {
     /// Requests per lane in a round
     #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u32).range(40..=100_000))]
     requests: u32,
+    /// Only the sections whose name contains this
+    #[arg(long, default_value = "", hide_default_value = true)]
+    only: String,
     /// A short run: 3 rounds of 400 requests
     #[arg(long)]
     quick: bool,
@@ -49,6 +52,7 @@ fn main() -> Result<ExitCode> {
         redis_server: args.redis_server,
         rounds: usize::try_from(rounds)?,
         requests: usize::try_from(requests)?,
+        only: args.only,
     };
     let mut stderr = std::io::stderr();
     let report = bench::run(&plan, |section| {

@@ -9,6 +9,7 @@ mod hits;
 mod isolation;
 mod random;
 mod redis;
+mod stale;
 
 use anyhow::Context;
 use llmcache_tests::kit::{Call, Client, Reply, Stage, policy};
