@@ -6,7 +6,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::try_join_all;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster_async::ClusterConnection;
-use redis::cluster_routing::Slot;
+use redis::cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, Slot, SlotAddr};
 use redis::{Arg, Cmd, Pipeline, RedisFuture, RedisResult, Value};
 
 /// Cheap to clone; clones share the connection.
@@ -21,6 +21,20 @@ struct Share {
     slot: Option<Slot>,
     places: Vec<usize>,
     pipeline: Pipeline,
+}
+
+impl Connection {
+    /// Sends a command that names no key to the master that has this one.
+    pub(super) async fn ask_node_of(&mut self, key: &str, command: Cmd) -> RedisResult<Value> {
+        match self {
+            Self::Node(node) => node.req_packed_command(&command).await,
+            Self::Cluster(cluster) => {
+                let master = Route::with_slot(Slot::for_key(key), SlotAddr::Master);
+                let routing = RoutingInfo::SingleNode(SingleNodeRoutingInfo::SpecificNode(master));
+                cluster.route_command(command, routing).await
+            }
+        }
+    }
 }
 
 impl ConnectionLike for Connection {

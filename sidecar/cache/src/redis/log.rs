@@ -17,6 +17,7 @@ use crate::budget::{Deadline, StoreStats};
 use crate::seal::NamespaceKey;
 
 mod record;
+mod replicated;
 
 use record::{Identity, Record};
 
@@ -107,6 +108,7 @@ impl Store {
             });
             drop(known);
             self.merge_oldest(slot, count).await;
+            self.replicated(&key).await?;
             return Ok(stamp.name());
         }
         Err(Failure::Silent)

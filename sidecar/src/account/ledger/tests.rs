@@ -61,7 +61,7 @@ fn has_the_documented_shape() {
                 "counterfactual": "15.000000000",
                 "actual": "10.500000003",
                 "saved": {"routing": "3.000000000", "result_cache": "0.000000000", "prompt_cache": "1.800000000"},
-                "overhead": {"prompt_cache": {"write_premium": "0.300000003"}},
+                "overhead": {"prompt_cache": {"write_premium": "0.300000003"}, "result_cache": {"refresh": "0.000000000"}},
                 "net": "4.499999997",
             },
             "recent": null,
