@@ -68,7 +68,7 @@ pub struct ResultCache {
     /// Whether identical concurrent calls share one upstream call. Default: `mode: Enabled`, `wait: 30s`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub single_flight: Option<SingleFlight>,
-    /// Life of stored embeddings. Default: `ttl: 720h`, `maxAge: 720h`.
+    /// Life of stored embeddings, one for each item of a request's `input`. Default: `ttl: 720h`, `maxAge: 720h`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub embeddings: Option<Embeddings>,
 }

@@ -8,6 +8,7 @@ mod faults;
 mod flights;
 mod hits;
 mod isolation;
+mod random;
 mod wrong;
 
 use llmcache_tests::fake::Fake;

@@ -7,6 +7,7 @@
 )]
 
 mod bans;
+mod embeddings;
 mod flights;
 mod keys;
 mod tenants;

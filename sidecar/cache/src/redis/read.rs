@@ -4,12 +4,13 @@
 use std::time::Duration;
 
 use redis::{Pipeline, pipe};
+use tokio::time::Instant;
 
 use super::{Failure, Store};
 use crate::budget::{Deadline, StoreStats};
 use crate::entry::Entry;
 use crate::entry::wire::Seen;
-use crate::seal::{Digest, Keys};
+use crate::seal::Keys;
 
 /// What a read found; bans are the caller's.
 #[derive(Debug, Default)]
@@ -20,39 +21,70 @@ pub(crate) struct Read {
     pub(crate) seen: Seen,
 }
 
-/// Reads of one request that wait at the server at once.
+/// What lies under one name.
+struct Fetched {
+    domain: usize,
+    name: String,
+    value: Result<(Vec<u8>, i64), Failure>,
+}
+
+/// Reads of one request that wait at the server at once: the first, which show its pace, and the most.
+const FIRST: usize = 16;
 const AT_ONCE: usize = 256;
 
 impl Store {
     /// Reads under the newest name, and under the previous one if there is nothing of ours.
     pub(super) async fn read(&self, keys: &Keys, now_ms: u64, deadline: Deadline) -> Read {
-        let newest = self.read_one(0, &keys.newest, now_ms, deadline);
+        self.opened(self.fetch_both(keys, deadline).await, now_ms)
+    }
+
+    /// Reads as many of these, from the first on, as the budget allows at the server's pace: to be asked for too much
+    /// is no sign of a slow server, and must not open its breaker.
+    pub(super) async fn read_many(&self, keys: &[Keys], now_ms: u64, deadline: Deadline) -> Vec<Option<Entry>> {
+        let mut entries = Vec::with_capacity(keys.len());
+        let mut count = FIRST;
+        while entries.len() < keys.len() && count > 0 {
+            let rest = &keys[entries.len()..];
+            let some = &rest[..count.min(rest.len())];
+            let began = Instant::now();
+            // Opened when all are there: the time that takes is not the server's.
+            let fetched = some.iter().map(|keys| self.fetch_both(keys, deadline));
+            let fetched = futures_util::future::join_all(fetched).await;
+            entries.extend(fetched.into_iter().map(|fetched| self.opened(fetched, now_ms).entry));
+            count = affordable(some.len(), began.elapsed(), deadline.remaining());
+        }
+        entries.resize(keys.len(), None);
+        entries
+    }
+
+    /// What lies under the newest name and under the previous one.
+    async fn fetch_both(&self, keys: &Keys, deadline: Deadline) -> (Fetched, Option<Fetched>) {
+        let fetch = async |domain: usize, key| {
+            let name = self.domains[domain].answer(key);
+            let value = self.fetch(&name, self.value_bytes, deadline).await;
+            Fetched { domain, name, value }
+        };
         let previous = async {
             match &keys.previous {
-                Some(key) if self.domains.len() > 1 => self.read_one(1, key, now_ms, deadline).await.entry,
+                Some(key) if self.domains.len() > 1 => Some(fetch(1, key).await),
                 _ => None,
             }
         };
-        let (newest, previous) = tokio::join!(newest, previous);
+        tokio::join!(fetch(0, &keys.newest), previous)
+    }
+
+    fn opened(&self, (newest, previous): (Fetched, Option<Fetched>), now_ms: u64) -> Read {
+        let newest = self.open(newest, now_ms);
+        let previous = previous.and_then(|previous| self.open(previous, now_ms).entry);
         Read {
             entry: newest.entry.or(previous),
             seen: newest.seen,
         }
     }
 
-    pub(super) async fn read_many(&self, keys: &[Keys], now_ms: u64, deadline: Deadline) -> Vec<Option<Entry>> {
-        let mut entries = Vec::with_capacity(keys.len());
-        for some in keys.chunks(AT_ONCE) {
-            let reads = some.iter().map(|keys| self.read(keys, now_ms, deadline));
-            let reads = futures_util::future::join_all(reads).await;
-            entries.extend(reads.into_iter().map(|read| read.entry));
-        }
-        entries
-    }
-
-    async fn read_one(&self, domain: usize, key: &Digest, now_ms: u64, deadline: Deadline) -> Read {
-        let name = self.domains[domain].answer(key);
-        match self.fetch(&name, self.value_bytes, deadline).await {
+    fn open(&self, fetched: Fetched, now_ms: u64) -> Read {
+        let Fetched { domain, name, value } = fetched;
+        match value {
             Ok((value, left)) if !value.is_empty() => {
                 let seen = Seen::of(&value);
                 let opened = Entry::open(&self.domains[domain].key, name.as_bytes(), &value);
@@ -94,6 +126,12 @@ impl Store {
         }
         answer
     }
+}
+
+/// How many reads half of the time left is enough for, at the pace of the last ones.
+fn affordable(count: usize, took: Duration, left: Duration) -> usize {
+    let each = (took.as_nanos() / count.max(1) as u128).max(1);
+    usize::try_from(left.as_nanos() / 2 / each).map_or(AT_ONCE, |count| count.min(AT_ONCE))
 }
 
 /// GETRANGE, not GET: it bounds what a value that is not ours can cost.
@@ -141,6 +179,17 @@ mod tests {
         assert_eq!(age(left(1), 10 * HOUR + HOUR + 7), Some(u128::from(HOUR + 7)));
         assert_eq!(age(left(1), 9 * HOUR), Some(u128::from(HOUR)));
         assert_eq!(age(left(1), 12 * HOUR), None);
+    }
+
+    #[test]
+    fn many_reads_take_at_most_half_of_what_is_left() {
+        let ms = Duration::from_millis;
+        assert_eq!(affordable(16, ms(1), ms(24)), 192);
+        assert_eq!(affordable(192, ms(12), ms(12)), 96);
+        assert_eq!(affordable(16, ms(1), ms(900)), AT_ONCE);
+        assert_eq!(affordable(16, ms(24), ms(1)), 0);
+        assert_eq!(affordable(16, ms(25), ms(0)), 0);
+        assert_eq!(affordable(0, ms(0), ms(25)), AT_ONCE);
     }
 
     #[test]

@@ -111,7 +111,11 @@ impl View for Embeddings {
     fn no_key(&self, document: &Document, _stored_responses_served: bool) -> Option<NoKey> {
         let items = self.items(document);
         let is_known = |item: &NodeId| document.kind(*item) == Kind::String || is_tokens(document, *item);
+        // What a server adds as a list or an object may say something of each item by its place.
+        let may_be_by_place =
+            |(_, value): &(NodeId, NodeId)| matches!(document.kind(*value), Kind::Array | Kind::Object);
         match items.len() {
+            count if count > 1 && self.fields.unknown.iter().any(may_be_by_place) => Some(NoKey::UnknownField),
             0 => Some(NoKey::UnknownBlock),
             count if count > MAX_ITEMS => Some(NoKey::TooManyItems),
             _ => (!items.iter().all(is_known)).then_some(NoKey::UnknownBlock),

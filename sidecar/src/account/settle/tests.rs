@@ -57,6 +57,31 @@ fn hit_saves_what_the_routed_model_would_have_cost() {
 }
 
 #[test]
+fn part_that_was_stored_is_saved_and_what_was_asked_in_vain_is_lost() {
+    let input = |input| Usage {
+        input,
+        ..Usage::default()
+    };
+    let usage = input(1_000);
+    for (billed, spared) in [(400, 600), (1_000, 0), (1_300, 0)] {
+        let served = Served::ProviderInPart(input(billed));
+        let settled = settle(
+            &PriceTable::builtin(),
+            &facts("claude-sonnet-5-5", "claude-sonnet-5-5", &usage, served),
+        );
+        identity(&settled);
+        let nano = |tokens: u64| Nano(i128::from(tokens) * 2_000);
+        assert_eq!((settled.counterfactual, settled.actual), (nano(1_000), nano(billed)));
+        assert_eq!(settled.saved.result_cache, nano(1_000) - nano(billed));
+        assert_eq!(settled.saved.prompt_cache, Nano::ZERO);
+        assert_eq!(
+            (settled.billed, settled.answer, settled.spared),
+            (input(billed), usage, spared)
+        );
+    }
+}
+
+#[test]
 fn hit_would_have_read_what_the_client_marked() {
     let usage = Usage {
         input: 1_000,

@@ -133,6 +133,17 @@ fn each_embeddings_gate_is_named() {
     }
     let own = embeddings(&input(r#""a","input_type":"query""#));
     assert_eq!(own.no_key(Dialect::Compatible, false), None);
+    for (fields, word) in [
+        (r#"["a","b"],"truncate":true,"input_type":"query","n":1"#, "none"),
+        (r#"["a","b"],"input_types":["query","passage"]"#, "unknown_field"),
+        (r#"["a","b"],"own":{"a":1}"#, "unknown_field"),
+        (r#"["a"],"input_types":["query"]"#, "none"),
+        (r#"[7,8],"input_types":["query"]"#, "none"),
+    ] {
+        let request = embeddings(&input(fields));
+        let found = request.no_key(Dialect::Compatible, false).map_or("none", NoKey::word);
+        assert_eq!(found, word, "{fields}: a list may be read by the items' places");
+    }
     for (json, opaque) in [
         (r#"{"model":"m"}"#.to_owned(), Opaque::WrongType("input")),
         (input("null"), Opaque::WrongType("input")),
