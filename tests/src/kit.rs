@@ -6,11 +6,13 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 
 mod client;
+mod network;
 mod redis;
 mod sidecar;
 mod stage;
 
 pub use client::{Call, Client, Reply};
+pub use network::{Network, Weather};
 pub use redis::{Authority, Guards, Node, Redis, RedisCluster, RedisSentinel};
 pub use sidecar::{Launch, Sidecar};
 pub use stage::{Stage, metric, question};

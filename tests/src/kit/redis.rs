@@ -48,6 +48,11 @@ impl Redis {
         format!("rediss://{login}@127.0.0.1:{}", self.node.tls_port())
     }
 
+    /// Port without TLS.
+    pub fn port(&self) -> u16 {
+        self.node.port()
+    }
+
     /// `127.0.0.1:PORT`.
     pub fn address(&self) -> String {
         self.node.address()
@@ -70,8 +75,7 @@ impl Redis {
 
     /// Starts it anew on its port, killing it before where it still runs; what it held is gone.
     pub async fn restart(&self) -> anyhow::Result<()> {
-        self.node.kill().await?;
-        self.node.run().await
+        self.node.restart().await
     }
 }
 

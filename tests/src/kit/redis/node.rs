@@ -71,8 +71,14 @@ impl Node {
         Ok(node)
     }
 
+    /// Starts the process anew, killing it before where it still runs; what it held is gone.
+    pub async fn restart(&self) -> anyhow::Result<()> {
+        self.kill().await?;
+        self.run().await
+    }
+
     /// Starts the process and waits until it answers.
-    pub async fn run(&self) -> anyhow::Result<()> {
+    async fn run(&self) -> anyhow::Result<()> {
         let child = Command::new("redis-server")
             .arg(self.folder.path().join("redis.conf"))
             .args(self.is_sentinel.then_some("--sentinel"))
