@@ -120,6 +120,6 @@ impl Guards<'_> {
     }
 
     fn port(&self, node: &Node) -> u16 {
-        self.authority.map_or(node.port(), |_| node.tls_port())
+        self.authority.map_or_else(|| node.port(), |_| node.tls_port())
     }
 }
