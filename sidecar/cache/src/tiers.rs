@@ -154,7 +154,7 @@ impl Tiers {
 
     /// Stores an answer: in memory now, in the shared tier behind the request, where it also ends the claim.
     pub fn admit(&self, key: Digest, entry: Entry, now_ms: u64, claim: Option<Claim>) -> Admission {
-        if !entry.staleness(now_ms).is_none() {
+        if entry.staleness(now_ms).is_some() {
             return Admission::Expired;
         }
         if self.bans.forbid(&entry) {

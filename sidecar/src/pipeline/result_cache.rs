@@ -141,7 +141,7 @@ pub(crate) async fn lookup(pipeline: &Arc<Pipeline>, exchange: &Arc<Exchange>, r
         }
         Some(hit) if stale::is_servable(pipeline, exchange, &plan, &hit) => {
             if !exchange.control.only_if_cached {
-                stale::refresh(pipeline, exchange, plan, found);
+                stale::refresh(pipeline, exchange, plan, &found);
             }
             return Lookup::Answered(reply::hit(exchange, record, &hit));
         }

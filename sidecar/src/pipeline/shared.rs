@@ -115,13 +115,7 @@ impl Pipeline {
             body_bytes: max_entry,
             total_bytes: FLIGHT_BYTES,
         };
-        let longest_ttl = snapshot
-            .ttl_classes
-            .iter()
-            .map(|class| class.ttl_ms)
-            .chain([result_cache.embeddings.ttl_ms])
-            .max()
-            .unwrap_or_default();
+        let longest_ttl = longest_ttl_ms(&snapshot);
         let (anthropic, openai) = clients(&snapshot.upstreams)?;
         Ok(Arc::new(Self {
             revision: snapshot.revision(),
@@ -275,3 +269,12 @@ const REASONS: crate::metrics::Bypasses<'static> = &[
         ],
     ),
 ];
+
+/// The longest fresh life of any answer under a policy.
+fn longest_ttl_ms(snapshot: &Snapshot) -> u64 {
+    let classes = snapshot.ttl_classes.iter().map(|class| class.ttl_ms);
+    classes
+        .chain([snapshot.result_cache.embeddings.ttl_ms])
+        .max()
+        .unwrap_or_default()
+}

@@ -124,7 +124,16 @@ pub(super) fn tag(nonce: u64) -> String {
 
 /// A ban of what bears this tag.
 pub(super) fn ban(tag: &str) -> Vec<u8> {
-    let body = json!({"pattern": tag}).to_string();
+    invalidate(&json!({"pattern": tag}))
+}
+
+/// A ban that bans nothing: its reply is complete once the shared store counts.
+pub(super) fn dry_ban() -> Vec<u8> {
+    invalidate(&json!({"pattern": "nobody", "dryRun": true}))
+}
+
+fn invalidate(body: &Value) -> Vec<u8> {
+    let body = body.to_string();
     let head = format!(
         "POST /llmcache/invalidate HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n\
          content-length: {}\r\n\r\n",

@@ -9,12 +9,12 @@ use anyhow::{Result, anyhow, ensure};
 use super::Bench;
 use super::answers::{self, Request};
 use super::client::Connection;
-use super::hits;
 use super::lanes::Quantiles;
 use super::process::{Redis, Sidecar};
 use super::report::{Report, Target};
 
-const POLICY: &str = "  resultCache: {mode: Enforce}\n";
+/// The budget is wide: a slow moment of the store is not the question here.
+const POLICY: &str = "  resultCache: {mode: Enforce, storeBudget: 1s}\n";
 const SIDECARS: u64 = 8;
 const ROUNDS: u64 = 6;
 /// Entries polled at once, and banned one after the other at this distance.
@@ -25,7 +25,7 @@ const TAIL: Duration = Duration::from_millis(1500);
 /// Between two polls of one sidecar: eight sidecars and their clients share two cores.
 const PAUSE: Duration = Duration::from_millis(1);
 /// An entry that is not everywhere by then was not stored.
-const LOAD_LIMIT: Duration = Duration::from_secs(5);
+const LOAD_LIMIT: Duration = Duration::from_secs(10);
 
 pub(super) fn measure(bench: &Bench, report: &mut Report) -> Result<()> {
     let Bench { shop, upstream, .. } = bench;
@@ -100,18 +100,16 @@ fn play(sidecars: &[Sidecar], round: u64) -> Result<Vec<Duration>> {
         .collect()
 }
 
-/// One sidecar buys the entries, then every one has them.
+/// Every sidecar has every entry, bought by the first one that was asked.
 fn load(sidecars: &[Sidecar], first: u64) -> Result<()> {
-    let (ask, mut cached) = (Request::tagged(), Request::tagged().only_if_cached());
+    let (mut ask, mut cached) = (Request::tagged(), Request::tagged().only_if_cached());
     let deadline = Instant::now() + LOAD_LIMIT;
-    for (place, sidecar) in sidecars.iter().enumerate() {
-        if place == 0 {
-            hits::store(sidecar.address, &ask, first..first + ENTRIES)?;
-        }
+    for sidecar in sidecars {
         let mut connection = Connection::open(sidecar.address)?;
         for nonce in first..first + ENTRIES {
             while !connection.finds(cached.numbered(nonce))? {
-                ensure!(Instant::now() < deadline, "an entry is not found by every sidecar");
+                ensure!(Instant::now() < deadline, "an entry is not kept by every sidecar");
+                connection.call(ask.numbered(nonce))?;
                 thread::sleep(PAUSE);
             }
         }

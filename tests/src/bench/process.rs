@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempDir;
 
 use super::Plan;
+use super::answers;
 use super::client::Connection;
 
 /// How long a process may take until it listens.
@@ -233,11 +234,11 @@ impl Sidecar {
         command.stdout(Stdio::piped()).stderr(fs::File::create(&log)?);
         let mut process = Process::start("kubectl-llmcache", &mut command)?;
         let mut stdout = BufReader::new(process.child.stdout.take().context("the output is not piped")?);
-        let Some((address, admin)) = ready_addresses(&mut stdout)? else {
+        let Some(address) = ready_address(&mut stdout)? else {
             bail!("kubectl-llmcache ended before it served:\n{}", fs::read_to_string(log)?);
         };
         if redis.is_some() {
-            await_store(admin)?;
+            await_store(address)?;
         }
         Ok(Self {
             process,
@@ -247,27 +248,25 @@ impl Sidecar {
     }
 }
 
-/// The addresses of proxy and admin from the line it prints once it serves, or nothing if its output ends before.
-fn ready_addresses(stdout: &mut BufReader<ChildStdout>) -> Result<Option<(SocketAddr, SocketAddr)>> {
+/// The proxy's address from the line it prints once it serves, or nothing if its output ends before.
+fn ready_address(stdout: &mut BufReader<ChildStdout>) -> Result<Option<SocketAddr>> {
     for line in stdout.lines() {
         let line = line?;
         if let Some(rest) = line.strip_prefix("llmcache ready proxy=http://") {
-            let (proxy, admin) = rest.split_once(" admin=http://").context("no admin address")?;
-            return Ok(Some((proxy.parse()?, admin.trim().parse()?)));
+            return Ok(Some(rest.split(' ').next().unwrap_or_default().parse()?));
         }
     }
     Ok(None)
 }
 
-/// Waits until the breaker of the shared tier is closed: what is offered before is not written.
-fn await_store(admin: SocketAddr) -> Result<()> {
-    let mut connection = Connection::open(admin)?;
+/// Waits until the shared tier is reached and the order of bans is known: what is offered before is not written.
+fn await_store(proxy: SocketAddr) -> Result<()> {
     let deadline = Instant::now() + START_LIMIT;
-    let is_closed = |page: &str| {
-        let breaker = |line: &&str| line.starts_with("llmcache_store_breaker_open") && line.contains("\"redis\"");
-        page.lines().find(breaker).is_some_and(|line| line.ends_with(" 0"))
-    };
-    while !is_closed(&connection.fetch(b"GET /metrics HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n")?) {
+    let mut connection = Connection::open(proxy)?;
+    while !connection
+        .fetch(&answers::dry_ban())
+        .is_ok_and(|said| said.contains("\"complete\":true"))
+    {
         ensure!(Instant::now() < deadline, "the sidecar does not reach Redis");
         thread::sleep(Duration::from_millis(5));
     }

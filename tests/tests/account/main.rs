@@ -8,6 +8,7 @@
 
 mod cancelled;
 mod mixed;
+mod refreshes;
 mod shape;
 
 use serde_json::Value;

@@ -231,6 +231,8 @@ async fn provider_that_is_gone_is_rescued() {
         .unwrap();
     assert_eq!(reply.body, first.body, "{}", reply.cache_status());
     let Stage { fake, client, .. } = stage;
+    let stream = client.send(&Call::messages(&streamed(body.clone()))).await.unwrap();
+    assert!(stream.text().contains("message_stop"), "{}", stream.text());
     fake.stop().await;
     let reply = client.send(&Call::messages(&body)).await.unwrap();
     assert_eq!((reply.status.as_u16(), &reply.body), (200, &first.body));
@@ -252,6 +254,36 @@ async fn nothing_stale_is_served_after_a_ban() {
         .unwrap();
     assert_eq!(ban(&stage, json!({"pattern": "*"})).await.unwrap().0, 200);
     assert_eq!(stage.messages(&body).await.unwrap().status, 529);
+}
+
+#[tokio::test]
+async fn ban_while_the_provider_is_asked_forbids_the_stale_answer() {
+    for is_banned in [false, true] {
+        let stage = opened().await.unwrap();
+        let body = ask("rescued");
+        let first = stage.messages(&body).await.unwrap();
+        fail(&stage, 529, 1);
+        until(&stage, &body, "it is rescued", |reply| is_rescued(reply, 529))
+            .await
+            .unwrap();
+        stage.fake.script(Fault::new(Trouble::StallAfter(0)));
+        let (client, call) = (stage.client.clone(), Call::messages(&body));
+        let asked = tokio::spawn(async move { client.send(&call).await });
+        eventually("the provider is asked", async || stage.fake.stalled() == 1)
+            .await
+            .unwrap();
+        if is_banned {
+            assert_eq!(ban(&stage, json!({"pattern": "*"})).await.unwrap().0, 200);
+        }
+        stage.fake.stop().await;
+        let reply = asked.await.unwrap().unwrap();
+        let is_stale = reply.cache_status().contains("stale-if-error");
+        assert_eq!(
+            (reply.status.as_u16(), is_stale),
+            if is_banned { (502, false) } else { (200, true) }
+        );
+        assert_eq!(reply.body == first.body, !is_banned);
+    }
 }
 
 #[tokio::test]
@@ -328,4 +360,20 @@ async fn both_times_together_serve_at_once_and_survive_a_failing_provider() {
     .await
     .unwrap();
     assert!(renewed.is_hit(), "{}", renewed.cache_status());
+}
+
+#[tokio::test]
+async fn many_who_ask_while_the_provider_fails_all_get_the_stale_answer() {
+    let stage = opened().await.unwrap();
+    let body = ask("rescued");
+    let first = stage.messages(&body).await.unwrap();
+    fail(&stage, 529, MANY);
+    until(&stage, &body, "it is rescued", |reply| is_rescued(reply, 529))
+        .await
+        .unwrap();
+    let calls = vec![Call::messages(&body); 20];
+    for reply in all(&stage.client, calls).await.unwrap() {
+        assert!(is_rescued(&reply, 529), "{}", reply.cache_status());
+        assert_eq!(reply.body, first.body);
+    }
 }

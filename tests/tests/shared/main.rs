@@ -1,15 +1,12 @@
 //! Several sidecars on one store: single-flight, bans, keys and tenants across processes.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test ends at the first surprise"
-)]
+#![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
 mod bans;
 mod embeddings;
 mod flights;
 mod keys;
+mod stale;
 mod tenants;
 
 use llmcache_tests::fake::{Fake, FakeConfig};

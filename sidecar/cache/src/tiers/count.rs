@@ -32,7 +32,7 @@ pub(super) fn until(memory: &Memory, bans: &Bans, sweep: &Sweep, swept: &Swept, 
             }
         }
         visited += 1;
-        if visited % STRIDE == 0 && Instant::now() >= end {
+        if visited.is_multiple_of(STRIDE) && Instant::now() >= end {
             ControlFlow::Break(())
         } else {
             ControlFlow::Continue(())

@@ -28,16 +28,17 @@ pub(super) fn is_servable(pipeline: &Pipeline, exchange: &Exchange, plan: &Plan,
 }
 
 /// Refreshes an answer behind its readers; does nothing where that is under way, here or in another process.
-pub(super) fn refresh(pipeline: &Arc<Pipeline>, exchange: &Arc<Exchange>, plan: Plan, found: Found) {
-    let Role::Lead(leader) = pipeline.flights.join(plan.flight(&pipeline.key, found.stamp)) else {
+pub(super) fn refresh(pipeline: &Arc<Pipeline>, exchange: &Arc<Exchange>, plan: Plan, found: &Found) {
+    let &Found { stamp, seen, .. } = found;
+    let Role::Lead(leader) = pipeline.flights.join(plan.flight(&pipeline.key, stamp)) else {
         return;
     };
     let (pipeline, exchange) = (pipeline.clone(), exchange.clone());
     tokio::spawn(async move {
-        let claimed = match (&pipeline.tiers.shared, found.stamp) {
+        let claimed = match (&pipeline.tiers.shared, stamp) {
             (Some(shared), Some(stamp)) => {
                 let flight = shared.flight(plan.keys.newest, stamp);
-                flight.claim(found.seen, Deadline::after(budget(&pipeline))).await
+                flight.claim(seen, Deadline::after(budget(&pipeline))).await
             }
             _ => Claimed::Alone,
         };
@@ -49,7 +50,7 @@ pub(super) fn refresh(pipeline: &Arc<Pipeline>, exchange: &Arc<Exchange>, plan: 
         let turn = Turn {
             leader: Some(leader),
             claim,
-            ..Turn::miss(plan, found.stamp)
+            ..Turn::miss(plan, stamp)
         };
         let record = Record::refresh(&pipeline, &exchange);
         let marked = mark(&pipeline, &exchange);
