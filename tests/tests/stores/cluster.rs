@@ -3,7 +3,7 @@
 use llmcache_tests::kit::{Authority, RedisCluster, eventually};
 use rustix::process::Signal;
 
-use crate::{Pair, questions};
+use crate::{Pair, are_of_one_mind, questions};
 
 #[tokio::test]
 async fn two_processes_share_a_cluster_over_all_its_masters() {
@@ -16,6 +16,13 @@ async fn two_processes_share_a_cluster_over_all_its_masters() {
         held.insert(redis.master_of(&key).await.unwrap().port());
     }
     assert_eq!(held.len(), 3, "the answers are on all masters");
+}
+
+#[tokio::test]
+async fn two_processes_on_a_cluster_are_of_one_mind() {
+    let redis = RedisCluster::start().await.unwrap();
+    let pair = Pair::start(&["--redis", &redis.url()]).await.unwrap();
+    are_of_one_mind(&pair, "on a cluster").await.unwrap();
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ mod sentinel;
 mod single;
 
 use anyhow::ensure;
-use llmcache_tests::fake::{Fake, FakeConfig};
+use llmcache_tests::fake::{Fake, FakeConfig, Fault, Trouble};
 use llmcache_tests::kit::{Call, Launch, Sidecar, eventually, metric, policy, question};
 use serde_json::Value;
 
@@ -106,4 +106,43 @@ async fn reached(sidecar: &Sidecar) -> anyhow::Result<()> {
         is_away(sidecar).await.is_ok_and(|is_away| !is_away)
     })
     .await
+}
+
+/// Bans and claims work across the two: what the first forbids the second no longer serves, and of twenty identical
+/// calls to both one goes upstream.
+async fn are_of_one_mind(pair: &Pair, about: &str) -> anyhow::Result<()> {
+    let texts = questions(about, 6);
+    pair.share(&texts).await?;
+    let body = serde_json::json!({"model": "claude-haiku-5-5"});
+    let ban = Call::post("/llmcache/invalidate", body.to_string());
+    let reply = pair.first.client().send(&ban).await?;
+    ensure!(reply.json()?["reach"] == "Store", "{}: {}", reply.status, reply.text());
+    for text in &texts {
+        let call = asked(text).header("cache-control", "only-if-cached");
+        eventually("the ban is in force in the second", async || {
+            pair.second
+                .client()
+                .send(&call)
+                .await
+                .is_ok_and(|reply| reply.status == 504)
+        })
+        .await?;
+    }
+    let before = pair.fake.calls();
+    pair.fake.script(Fault::new(Trouble::ThinkMs(300)));
+    let call = asked(&format!("{about}, at once"));
+    let sent: Vec<_> = (0..20)
+        .map(|n| {
+            let client = [&pair.first, &pair.second][n % 2].client();
+            let call = call.clone();
+            tokio::spawn(async move { client.send(&call).await })
+        })
+        .collect();
+    for reply in sent {
+        let reply = reply.await??;
+        ensure!(reply.status == 200, "{}: {}", reply.status, reply.text());
+    }
+    let calls = pair.fake.calls() - before;
+    ensure!(calls == 1, "{calls} upstream calls instead of one");
+    Ok(())
 }

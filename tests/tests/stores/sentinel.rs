@@ -3,7 +3,7 @@
 use llmcache_tests::kit::{Authority, Guards, RedisSentinel, eventually};
 use rustix::process::Signal;
 
-use crate::{Pair, questions};
+use crate::{Pair, are_of_one_mind, questions};
 
 /// Asks without end until the master is another than it was; every question must be answered.
 async fn answered_until_moved(redis: &RedisSentinel, pair: &Pair, from: u16) {
@@ -36,6 +36,38 @@ async fn killed_master_is_replaced_and_no_request_fails() {
             .unwrap()
             .is_hit()
     );
+}
+
+#[tokio::test]
+async fn ban_outlives_a_fail_over_that_it_was_copied_before() {
+    let redis = RedisSentinel::start().await.unwrap();
+    let pair = Pair::start(&["--redis", &redis.url()]).await.unwrap();
+    are_of_one_mind(&pair, "before").await.unwrap();
+    let old = redis.master().await.unwrap();
+    eventually("the replicas have all", async || {
+        let info = old.command("INFO replication").await.unwrap();
+        let offset = |line: &str| {
+            line.rsplit_once("offset")
+                .map(|(_, rest)| rest.trim_matches([':', '=']).to_owned())
+        };
+        let own = info
+            .lines()
+            .find(|line| line.starts_with("master_repl_offset"))
+            .and_then(offset);
+        let copies = info.lines().filter(|line| line.starts_with("slave"));
+        let copies = copies.map(|line| line.split("offset=").nth(1)?.split(',').next().map(str::to_owned));
+        own.is_some() && copies.clone().count() == 2 && copies.into_iter().all(|copy| copy == own)
+    })
+    .await
+    .unwrap();
+    old.kill().await.unwrap();
+    answered_until_moved(&redis, &pair, old.port()).await;
+    pair.shares_again("after the fail-over").await.unwrap();
+    for text in questions("before", 6) {
+        let call = crate::asked(&text).header("cache-control", "only-if-cached");
+        assert_eq!(pair.second.client().send(&call).await.unwrap().status, 504);
+    }
+    are_of_one_mind(&pair, "afterwards").await.unwrap();
 }
 
 #[tokio::test]
