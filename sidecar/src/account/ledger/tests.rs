@@ -78,7 +78,7 @@ fn has_the_documented_shape() {
                 "counterfactual": "5.000000000",
                 "actual": "3.500000001",
                 "saved": {"routing": "1.000000000", "result_cache": "0.000000000", "prompt_cache": "0.600000000"},
-                "overhead": {"prompt_cache": {"write_premium": "0.100000001"}},
+                "overhead": {"prompt_cache": {"write_premium": "0.100000001"}, "result_cache": {"refresh": "0.000000000"}},
                 "net": "1.499999999",
             },
             "estimated": false, "stored": false,
