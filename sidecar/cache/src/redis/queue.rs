@@ -17,8 +17,8 @@ use crate::seal::Digest;
 
 /// Writes that may wait: two of the largest requests for embeddings.
 const WAITING: usize = 4_096;
-/// Bytes that may wait; a larger entry waits alone.
-const WAITING_BYTES: u32 = 8 << 20;
+/// Bytes that may wait: the largest request for embeddings. Most are in memory anyway, and a larger entry waits alone.
+const WAITING_BYTES: u32 = 32 << 20;
 /// Writes under way at once, on one connection.
 const AT_ONCE: usize = 32;
 /// No request waits for a write, so it may take far longer than a read.

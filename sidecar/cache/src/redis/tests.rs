@@ -219,7 +219,7 @@ async fn what_the_queue_cannot_hold_is_shed_and_counted() {
     (0..4_096 + 6).for_each(|_| redis.put(key(1), entry(b"v"), 1_000, None));
     assert_eq!(count(&redis, |s| &s.shed), 6);
     redis.flush().await;
-    let large = entry(&vec![0; 5 << 20]);
+    let large = entry(&vec![0; 16 << 20]);
     (0..3).for_each(|_| redis.put(key(2), large.clone(), 1_000, None));
     assert_eq!(count(&redis, |s| &s.shed), 8);
     redis.flush().await;

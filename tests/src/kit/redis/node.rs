@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::Stdio;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, bail, ensure};
 use parking_lot::Mutex;
@@ -13,6 +14,9 @@ use tokio::process::{Child, Command};
 
 use super::Authority;
 use crate::kit::eventually;
+
+const FIRST_PORT: u32 = 10_000;
+const PORTS: u32 = 10_000;
 
 /// A process on a free loopback port, its folder and its configuration; killed by its pid when dropped.
 pub struct Node {
@@ -157,6 +161,14 @@ impl Node {
     }
 }
 
+/// A port that nobody listens on, below those that the system gives to outgoing connections: one of those may be taken
+/// again before the server binds it. A cluster's node uses the port 10 000 above it too.
 fn free_port() -> anyhow::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let first = std::process::id().wrapping_mul(61);
+    (0..PORTS)
+        .map(|_| first.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % PORTS + FIRST_PORT)
+        .filter_map(|port| u16::try_from(port).ok())
+        .find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
+        .context("no port is free")
 }
