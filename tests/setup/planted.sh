@@ -7,7 +7,7 @@ source tests/setup/say.sh
 
 copy="$cache/planted"
 histories=tiers::tests::histories::no_history_serves_what_is_banned_too_old_or_anothers
-export CARGO_TARGET_DIR="$copy/target" LLMCACHE_HISTORIES="${LLMCACHE_HISTORIES:-300}"
+export CARGO_TARGET_DIR="$copy/target" LLMCACHE_HISTORIES="${LLMCACHE_HISTORIES:-500}"
 
 for bug in "$PWD"/tests/planted/*.patch; do
   name=$(basename "$bug" .patch)

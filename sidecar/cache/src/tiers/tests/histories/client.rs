@@ -36,28 +36,37 @@ pub(super) async fn step(world: &World, dice: &mut Dice) {
     }
 }
 
-/// Asks one question: of the cache, and if it has nothing of the provider.
+/// Asks one question, and once in a while the same process again when the answer must be gone.
 async fn ask(world: &World, dice: &mut Dice) {
     let process = world.process(dice);
-    let mut wanted = Answer {
+    let wanted = Answer {
         namespace: process.namespace.into(),
         scope: dice.below(SCOPES),
         question: dice.below(QUESTIONS),
         process: process.id,
         asked: 0,
     };
+    ask_once(world, dice, &process, wanted.clone()).await;
+    if dice.one_in(6) {
+        sleep(KEEP / 2 + dice.millis(300)).await;
+        ask_once(world, dice, &process, wanted).await;
+    }
+}
+
+/// Asks the cache, and if it has nothing the provider.
+async fn ask_once(world: &World, dice: &mut Dice, process: &Arc<Process>, mut wanted: Answer) {
     let key = digest(&wanted);
     let asked = world.referee.now();
     let deadline = Deadline::after(Duration::from_secs(2));
     let found = process.tiers.lookup(&key.into(), process.now_ms(), deadline).await;
-    if !world.is_alive(&process) {
+    if !world.is_alive(process) {
         return;
     }
     if let Some(entry) = &found.entry {
         return world.referee.served(&wanted, asked, process.id, &entry.value);
     }
     world.referee.missed(&wanted, asked, process.id);
-    let Ok(claim) = claim(&process, key, &found, dice).await else {
+    let Ok(claim) = claim(process, key, &found, dice).await else {
         return;
     };
     wanted.asked = world.referee.now();
@@ -65,7 +74,7 @@ async fn ask(world: &World, dice: &mut Dice) {
     // Once in a while the provider, or the whole process, takes longer than a lease.
     let thinking = if dice.one_in(8) { 150 } else { 15 };
     sleep(dice.millis(thinking)).await;
-    if let (Some(stamp), true) = (found.stamp, world.is_alive(&process)) {
+    if let (Some(stamp), true) = (found.stamp, world.is_alive(process)) {
         let entry = Entry {
             stored_at_ms,
             ttl: TTL,

@@ -11,7 +11,7 @@ use super::{KEEP, LEASE};
 use crate::bans::pattern;
 
 /// A write takes its way to the store after its life was counted: by so much an answer may look too young.
-const WAY: Duration = Duration::from_millis(150);
+const WAY: Duration = Duration::from_millis(100);
 
 /// An answer, which says itself where it comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
