@@ -61,16 +61,14 @@ async fn no_history_serves_what_is_banned_too_old_or_anothers() {
         number("LLMCACHE_HISTORIES_SEED", 1),
         number("LLMCACHE_HISTORIES", 1_000),
     );
-    let verdicts = stream::iter(first..first + count)
+    let mut verdicts = stream::iter(first..first + count)
         .map(|seed| {
             let server = &server;
             async move { (seed, play(server, seed).await) }
         })
-        .buffer_unordered(AT_ONCE)
-        .collect::<Vec<_>>()
-        .await;
+        .buffer_unordered(AT_ONCE);
     let mut sum = Verdict::default();
-    for (seed, verdict) in verdicts {
+    while let Some((seed, verdict)) = verdicts.next().await {
         assert!(verdict.crimes.is_empty(), "seed {seed}: {:#?}", verdict.crimes);
         sum.add(&verdict);
     }
