@@ -341,6 +341,20 @@ async fn client_that_wants_a_fresh_answer_gets_none_that_is_stale() {
         );
     }
     stage.fake.release();
+    // Nor one in place of an error.
+    let body = ask("rescued");
+    stage.messages(&body).await.unwrap();
+    fail(&stage, 529, 1);
+    until(&stage, &body, "it is rescued", |reply| is_rescued(reply, 529))
+        .await
+        .unwrap();
+    for control in ["no-cache", "no-store", "max-age=0", "max-age=3600"] {
+        fail(&stage, 529, 1);
+        let call = Call::messages(&body).header("cache-control", control);
+        assert_eq!(stage.client.send(&call).await.unwrap().status, 529, "{control}");
+    }
+    let call = Call::messages(&body).header("cache-control", "only-if-cached");
+    assert_eq!(stage.client.send(&call).await.unwrap().status, 504);
 }
 
 #[tokio::test]
