@@ -11,8 +11,9 @@ use futures_util::FutureExt;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use jiff::Timestamp;
+use llmcache_cache::budget::Deadline;
 use llmcache_cache::single_flight::Leader;
-use llmcache_policy::{Dialect, names};
+use llmcache_policy::{Dialect, Mode, names};
 use llmcache_provider::error::OwnError;
 use llmcache_provider::request::Echo;
 use llmcache_provider::{Endpoint, Provider, request};
@@ -69,6 +70,8 @@ pub(crate) struct Exchange {
     pub scope: Result<Scope, &'static str>,
     /// Which model answers.
     pub route: Route,
+    /// When its store calls must have answered; none = none was made yet.
+    pub deadline: Option<Deadline>,
     /// A stage runs that may panic with the record in its hands; its guard then opens another.
     pub is_guarded: AtomicBool,
 }
@@ -87,9 +90,7 @@ pub(crate) async fn handle(
         Parsed::Opaque(opaque) => return upstream::pass::pass_through(&pipeline, *opaque, id).await,
     };
     let scope = guard("scope", || scope::identify(&pipeline.key, &pipeline.snapshot, &call)).unwrap_or(Err("internal"));
-    let context = pipeline.routing(started_at);
-    let decided = guard("routing", || routing::select(&context, &call, scope.as_ref().ok()));
-    let route = decided.unwrap_or_else(|| Ok(Route::internal(call.request.model())));
+    let (route, deadline) = route(&pipeline, &call, scope.as_ref().ok(), started_at).await;
     let (route, refused) = match route {
         Ok(route) => (route, None),
         Err(error) => (Route::internal(call.request.model()), Some(error)),
@@ -104,6 +105,7 @@ pub(crate) async fn handle(
         call,
         scope,
         route,
+        deadline,
         is_guarded: AtomicBool::new(false),
     });
     let record = Record::open(&pipeline, &exchange);
@@ -121,6 +123,37 @@ pub(crate) async fn handle(
         Lookup::Upstream(turn, record) => (*turn, record),
     };
     ask(pipeline, exchange, turn, record).await
+}
+
+/// Chooses the model. Only for a conversation that began in another process is the store asked before.
+async fn route(
+    pipeline: &Pipeline,
+    call: &Call,
+    scope: Option<&Scope>,
+    at: Timestamp,
+) -> (Result<Route, OwnError>, Option<Deadline>) {
+    let context = pipeline.routing(at);
+    let internal = || Ok(Route::internal(call.request.model()));
+    let Some(conversation) = guard("routing", || routing::conversation(&context, call, scope)) else {
+        return (internal(), None);
+    };
+    let mut deadline = None;
+    if let Some(conversation) = &conversation
+        && pipeline.snapshot.routing.mode == Mode::Enforce
+        && pipeline.memory.is_elsewhere(conversation)
+    {
+        let until = Deadline::after(result_cache::budget(pipeline));
+        deadline = Some(until);
+        let fetch = pipeline
+            .memory
+            .fetch(&pipeline.snapshot, call, conversation.prefix, until);
+        if AssertUnwindSafe(fetch).catch_unwind().await.is_err() {
+            tracing::error!(stage = "routing", "a stage panicked");
+        }
+    }
+    let prefix = conversation.map(|conversation| conversation.prefix);
+    let decided = guard("routing", || routing::select(&context, call, scope, prefix));
+    (decided.unwrap_or_else(internal), deadline)
 }
 
 fn mark(pipeline: &Pipeline, exchange: &Exchange) -> Marked {

@@ -30,11 +30,11 @@ pub struct StoreStats {
     pub breaker_trips: AtomicU64,
     /// Reads answered by an open breaker.
     pub skipped: AtomicU64,
-    /// Reads that found an entry.
+    /// Reads that found an entry or a note.
     pub hits: AtomicU64,
     /// Reads that found nothing.
     pub misses: AtomicU64,
-    /// Reads that found something which is no entry of ours: foreign, garbage, another type.
+    /// Reads that found something which is none of ours: foreign, garbage, another type.
     pub bad_entries: AtomicU64,
     /// Calls that the store answered with an error, or that lost their connection.
     pub errors: AtomicU64,

@@ -1,5 +1,5 @@
-//! The shared tier in Redis (one server, Sentinel or Cluster): sealed answers under keyed names, each with an expiry, and what keeps the processes that
-//! share them coherent: the log of bans and the claims of single-flight.
+//! The shared tier in Redis (one server, Sentinel or Cluster): sealed answers and notes under keyed names, each with an
+//! expiry, and what keeps the processes that share them coherent: the log of bans and the claims of single-flight.
 //!
 //! Reads stand on the request path inside the time-box; writes go through a bounded queue behind it. A server that is
 //! dead, frozen or filled with garbage is a miss. Nothing here fails a request.
@@ -24,6 +24,7 @@ mod keeper;
 mod link;
 mod log;
 mod names;
+mod notes;
 mod queue;
 mod read;
 mod server;
@@ -33,6 +34,7 @@ pub(crate) mod tests;
 
 pub use claim::{CLAIM, Claim, Claimed, Flight, Followed};
 pub use names::namespace_prefix;
+pub use notes::{NOTE_MAX, Note, Notes, Over};
 pub(crate) use read::Read;
 pub(crate) use sweep::{Sweep, Swept};
 
@@ -147,6 +149,11 @@ impl Redis {
     /// counted when the queue is full.
     pub fn put(&self, key: Digest, entry: Arc<Entry>, now_ms: u64, claim: Option<Claim>) {
         self.queue.put(key, entry, now_ms, claim);
+    }
+
+    /// The notes kept beside the entries, each for `life` after it was last used.
+    pub fn notes(&self, life: Duration) -> Notes {
+        Notes::new(self.store.clone(), self.queue.clone(), life)
     }
 
     /// Puts a ban into the log that every process reads; gives its name, or none if that failed within the budget.

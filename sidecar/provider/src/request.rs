@@ -23,7 +23,7 @@ use bytes::Bytes;
 
 use crate::json::{Document, Error, Kind, NodeId, Order, gather, quote, write};
 use crate::models::{ModelFacts, Needs};
-use crate::prompt::Prompt;
+use crate::prompt::{Block, Prompt, Role};
 use crate::{Endpoint, Provider};
 
 pub use items::Item;
@@ -317,10 +317,17 @@ impl Request {
     }
 
     /// Writes tools, system and messages through the first user message in canonical form: what stays the same on
-    /// every turn of one conversation.
-    pub fn write_conversation(&self, sink: &mut dyn FnMut(&[u8])) {
+    /// every turn of one conversation. Gives whether the model has spoken since.
+    pub fn write_conversation(&self, sink: &mut dyn FnMut(&[u8])) -> bool {
         let prompt = self.view.prompt(&self.document, Order::Sorted);
         sink(&prompt.text[..prompt.first_user_end]);
+        let is_models = |block: &Block| matches!(block.role, Role::Assistant | Role::Tool);
+        let mut since = prompt
+            .blocks
+            .iter()
+            .rev()
+            .take_while(|block| block.end > prompt.first_user_end);
+        since.any(is_models)
     }
 
     /// The prompt in rendered order.

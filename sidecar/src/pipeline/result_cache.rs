@@ -128,7 +128,7 @@ pub(crate) async fn lookup(pipeline: &Arc<Pipeline>, exchange: &Arc<Exchange>, r
     if pipeline.snapshot.result_cache.mode == Mode::Observe {
         return observe(pipeline, exchange, &plan, record);
     }
-    let deadline = deadline(pipeline);
+    let deadline = deadline(pipeline, exchange);
     if plan.is_refresh {
         let stamp = pipeline.tiers.lease(deadline).await;
         return Lookup::Upstream(Box::new(Turn::miss(plan, stamp)), record);
@@ -160,12 +160,13 @@ pub(crate) async fn lookup(pipeline: &Arc<Pipeline>, exchange: &Arc<Exchange>, r
     flight::fly(pipeline, exchange, plan, found, stale, deadline, record).await
 }
 
-/// One budget over all store calls of a request.
-pub(crate) fn deadline(pipeline: &Pipeline) -> Deadline {
-    Deadline::after(budget(pipeline))
+/// One budget over all store calls of a request, the first of which may have been routing's.
+pub(crate) fn deadline(pipeline: &Pipeline, exchange: &Exchange) -> Deadline {
+    exchange.deadline.unwrap_or_else(|| Deadline::after(budget(pipeline)))
 }
 
-fn budget(pipeline: &Pipeline) -> Duration {
+/// What the store calls of a request may take together.
+pub(crate) fn budget(pipeline: &Pipeline) -> Duration {
     let budget = Duration::from_millis(pipeline.snapshot.result_cache.store_budget_ms);
     budget.saturating_sub(TIMER_SLACK).max(budget / 2)
 }

@@ -18,7 +18,7 @@ use crate::account::PriceTable;
 
 mod memory;
 
-pub(crate) use memory::{Choice, Memory};
+pub(crate) use memory::{CONVERSATION_IDLE, Choice, Conversation, Memory};
 
 /// The model that has no price and no meaning of its own: routing chooses.
 const AUTO: &str = "auto";
@@ -83,17 +83,33 @@ pub(crate) const KEPT: &[&str] = &[
     "unknown_pin",
 ];
 
-/// Chooses the model of one request.
-pub(crate) fn select(context: &Context<'_>, call: &Call, scope: Option<&Scope>) -> Result<Route, OwnError> {
+/// The conversation that a request belongs to, where its first choice counts.
+pub(crate) fn conversation(context: &Context<'_>, call: &Call, scope: Option<&Scope>) -> Option<Conversation> {
+    let routing = &context.policy.routing;
+    let is_remembered = routing.mode != Mode::Disabled
+        && call.endpoint != Endpoint::OpenAiEmbeddings
+        && routing.is_listed(call.request.model())
+        && pin(&call.headers).is_none()
+        && !call.request.is_stateful();
+    is_remembered.then(|| Some(context.memory.conversation(scope?, call)))?
+}
+
+/// Chooses the model of one request; the prefix names its conversation.
+pub(crate) fn select(
+    context: &Context<'_>,
+    call: &Call,
+    scope: Option<&Scope>,
+    prefix: Option<Digest>,
+) -> Result<Route, OwnError> {
     let asked = call.request.model();
     if call.endpoint == Endpoint::OpenAiEmbeddings {
         // Another model's vectors are of another space, of which the client knows nothing.
         return Ok(Route::kept(asked, "endpoint"));
     }
     if asked == AUTO && context.policy.routing.is_listed(AUTO) {
-        return select_auto(context, call, scope);
+        return select_auto(context, call, scope, prefix);
     }
-    let target = match find(context, call, scope) {
+    let target = match find(context, call, prefix) {
         Err(word) => return Ok(Route::kept(asked, word)),
         Ok(target) => target,
     };
@@ -149,7 +165,12 @@ impl Route {
 }
 
 /// `auto` has no ceiling and nothing to fall back on; a misfit climbs to the first later tier that fits.
-fn select_auto(context: &Context<'_>, call: &Call, scope: Option<&Scope>) -> Result<Route, OwnError> {
+fn select_auto(
+    context: &Context<'_>,
+    call: &Call,
+    scope: Option<&Scope>,
+    prefix: Option<Digest>,
+) -> Result<Route, OwnError> {
     let routing = &context.policy.routing;
     let provider = call.endpoint.provider();
     let default = routing
@@ -157,7 +178,7 @@ fn select_auto(context: &Context<'_>, call: &Call, scope: Option<&Scope>) -> Res
         .as_deref()
         .and_then(|tier| Some((tier, model_of(routing, tier, provider)?)));
     let found = match routing.mode {
-        Mode::Enforce => find(context, call, scope),
+        Mode::Enforce => find(context, call, prefix),
         Mode::Observe => Err("observe"),
         Mode::Disabled => Err("disabled"),
     };
@@ -193,7 +214,7 @@ fn select_auto(context: &Context<'_>, call: &Call, scope: Option<&Scope>) -> Res
 }
 
 /// The tier's model for this request, or the word why the requested model stays.
-fn find<'a>(context: &Context<'a>, call: &Call, scope: Option<&Scope>) -> Result<Target<'a>, &'static str> {
+fn find<'a>(context: &Context<'a>, call: &Call, prefix: Option<Digest>) -> Result<Target<'a>, &'static str> {
     let routing = &context.policy.routing;
     if routing.mode == Mode::Disabled {
         return Err("disabled");
@@ -222,7 +243,6 @@ fn find<'a>(context: &Context<'a>, call: &Call, scope: Option<&Scope>) -> Result
     if call.request.is_stateful() {
         return Err("stateful");
     }
-    let prefix = scope.map(|scope| context.memory.prefix(scope, call));
     match prefix.as_ref().and_then(|prefix| context.memory.recall(prefix)) {
         Some(Choice::Kept(model)) if *model == *call.request.model() => return Err("remembered"),
         Some(Choice::Tier(name)) => {

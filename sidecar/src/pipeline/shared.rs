@@ -96,18 +96,12 @@ impl Pipeline {
         let result_cache = &snapshot.result_cache;
         let max_entry = usize::try_from(result_cache.max_entry_bytes).unwrap_or(usize::MAX);
         let life = |milliseconds| Duration::from_millis(milliseconds);
-        let place = Place {
-            keys: Keyring {
-                newest: key.clone(),
-                previous: previous_key.clone(),
-            },
-            namespace,
-            policy: policy.clone(),
-            value_bytes: max_entry,
-            longest_life: life(result_cache.max_age_ms.max(result_cache.embeddings.max_age_ms)),
-            lease: lease::LENGTH,
+        let keys = Keyring {
+            newest: key.clone(),
+            previous: previous_key.clone(),
         };
-        let shared = redis.map(|server| Redis::open(&server, place));
+        let shared = redis.map(|server| Redis::open(&server, place(keys.clone(), namespace, &snapshot)));
+        let notes = shared.as_ref().map(|redis| redis.notes(routing::CONVERSATION_IDLE));
         let metrics = Arc::new(Metrics::new(&policy, REASONS)?);
         let started = Timestamp::now();
         let limits = Limits {
@@ -124,7 +118,7 @@ impl Pipeline {
             flights: Flights::new(limits),
             repeats: Asked::new(MAX_ASKED, life(result_cache.repeat_window_ms.max(1))),
             observed: Asked::new(MAX_ASKED, life(longest_ttl.max(1))),
-            memory: routing::Memory::new(key.clone(), policy),
+            memory: routing::Memory::new(keys, policy, notes),
             seen: Seen::new(key.clone(), snapshot.prompt_cache.ttl),
             account: Account::new(prices, metrics.clone(), started),
             metrics,
@@ -206,6 +200,19 @@ impl Pipeline {
             self.metrics.store(Store::Redis, stats);
         }
         self.metrics.render()
+    }
+}
+
+/// Where a policy's entries live.
+fn place(keys: Keyring, namespace: String, snapshot: &Snapshot) -> Place {
+    let policy = &snapshot.result_cache;
+    Place {
+        keys,
+        namespace,
+        policy: snapshot.identity.name.clone(),
+        value_bytes: usize::try_from(policy.max_entry_bytes).unwrap_or(usize::MAX),
+        longest_life: Duration::from_millis(policy.max_age_ms.max(policy.embeddings.max_age_ms)),
+        lease: lease::LENGTH,
     }
 }
 

@@ -62,9 +62,10 @@ pub(crate) async fn send(
         tracing::info!(id = exchange.id, model = route.model, status = %first.head.status, "rescued by the requested model");
         if let Ok(scope) = &exchange.scope {
             pipeline.memory.avoid(scope, &route.requested, &route.model);
-            let prefix = pipeline.memory.prefix(scope, &exchange.call);
+            let conversation = pipeline.memory.conversation(scope, &exchange.call);
             let asked = exchange.call.request.model();
-            pipeline.memory.remember(prefix, routing::Choice::Kept(asked.into()));
+            let kept = routing::Choice::Kept(asked.into());
+            pipeline.memory.replace(conversation.prefix, kept);
         }
         pipeline.metrics.bypass("routing", routing::RESCUE);
         record.progress.tier = None;

@@ -7,6 +7,7 @@ mod keeps;
 mod remembered;
 mod rescue;
 mod rules;
+mod shared;
 
 use llmcache_tests::kit::{Reply, policy};
 

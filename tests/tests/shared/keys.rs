@@ -4,7 +4,7 @@ use llmcache_tests::fake::{Fake, FakeConfig};
 use llmcache_tests::kit::{Call, Redis, Sidecar, eventually};
 use serde_json::json;
 
-use crate::{POLICY, ask, launch, of_user, reaches_store};
+use crate::{POLICY, ask, first_turn, is_remembered, launch, of_user, reaches_store};
 
 const OLD: &[u8] = b"the old secret of thirty-two bytes";
 const NEW: &[u8] = b"the new secret of thirty-two bytes";
@@ -66,6 +66,25 @@ async fn what_the_old_key_holds_is_served_and_what_is_new_has_the_new_key() {
         .await
         .unwrap();
     assert!(!is_hit(&next, &old).await);
+}
+
+#[tokio::test]
+async fn conversations_begun_under_the_old_key_keep_their_route_under_the_new() {
+    let rotation = Rotation::start().await;
+    let before = rotation.pod(OLD, None).await;
+    before.client().send(&first_turn("where is it?")).await.unwrap();
+    let after = rotation.pod(NEW, Some(OLD)).await;
+    eventually("the old note is read", async || {
+        is_remembered(&after, "where is it?").await
+    })
+    .await
+    .unwrap();
+    let next = rotation.pod(NEW, None).await;
+    eventually("and was written anew", async || {
+        is_remembered(&next, "where is it?").await
+    })
+    .await
+    .unwrap();
 }
 
 #[tokio::test]

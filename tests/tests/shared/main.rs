@@ -16,14 +16,18 @@ use serde_json::Value;
 /// A secret file's bytes.
 const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
 
-/// Everything is cached, under the tags of an end user and of a document. The budget is wide: what a busy machine makes
-/// of the usual one is not the question here.
+/// Everything is cached, under the tags of an end user and of a document; conversations with opus go to haiku. The
+/// budget is wide: what a busy machine makes of the usual one is not the question here.
 const POLICY: &str = "apiVersion: llmcache.dev/v1alpha1
 kind: LLMCachePolicy
 metadata: {name: test, namespace: shop}
 spec:
   tags: [\"user:{user}\", \"doc:{header:x-doc-id}\"]
   resultCache: {storeBudget: 1s}
+  routing:
+    requestModels: [\"claude-opus-*\"]
+    tiers: [{name: haiku, models: {anthropic: claude-haiku-5-5}}]
+    rules: [{tier: haiku}]
 ";
 
 /// A provider, a store, and sidecars between them that share one secret.
@@ -90,6 +94,26 @@ fn of_user(text: &str, user: &str) -> Call {
     let mut body = ask(text);
     body["metadata"] = serde_json::json!({"user_id": user});
     Call::messages(&body)
+}
+
+/// The first turn of a conversation, which is routed to haiku.
+fn first_turn(text: &str) -> Call {
+    Call::messages(&question("claude-opus-5-5", text))
+}
+
+/// Whether its second turn goes to haiku too: with a tool's result only what is remembered sends it there.
+async fn is_remembered(pod: &Sidecar, text: &str) -> bool {
+    let mut body = question("claude-opus-5-5", text);
+    let call = serde_json::json!({"type": "tool_use", "id": "toolu_1", "name": "look", "input": {}});
+    let result = serde_json::json!({"type": "tool_result", "tool_use_id": "toolu_1", "content": "42"});
+    body["messages"] = serde_json::json!([
+        {"role": "user", "content": text},
+        {"role": "assistant", "content": [call]},
+        {"role": "user", "content": [result]},
+    ]);
+    let call = Call::messages(&body).header("cache-control", "no-store");
+    let reply = pod.client().send(&call).await;
+    reply.is_ok_and(|reply| reply.header("x-llmcache-reason").starts_with("routing=remembered"))
 }
 
 /// What the model said.

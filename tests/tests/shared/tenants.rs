@@ -10,7 +10,7 @@ use redis::{FromRedisValue, RedisResult, Value};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use crate::{POLICY, SECRET, launch, of_user, reaches_store};
+use crate::{POLICY, SECRET, first_turn, is_remembered, launch, of_user, reaches_store};
 
 /// A store and two namespaces on it.
 struct Tenants {
@@ -111,6 +111,12 @@ async fn own_logins_serve_their_own_namespace() {
     })
     .await
     .unwrap();
+    one.client().send(&first_turn("where is my parcel?")).await.unwrap();
+    eventually("and remembers how its conversations were routed", async || {
+        is_remembered(&two, "where is my parcel?").await
+    })
+    .await
+    .unwrap();
     let ban = Call::post("/llmcache/invalidate", json!({"pattern": "user:alice"}).to_string());
     let said = two.client().send(&ban).await.unwrap().json().unwrap();
     assert_eq!(
@@ -134,6 +140,12 @@ async fn another_namespaces_login_has_no_access_to_any_key() {
     tenants.login("b").await;
     let a = tenants.pod("a", Some("a")).await;
     bought(&tenants, &a).await;
+    a.client().send(&first_turn("where is my parcel?")).await.unwrap();
+    eventually("its route is noted", async || {
+        tenants.keys("a").await.iter().any(|key| key.contains(":n:"))
+    })
+    .await
+    .unwrap();
     let mut attempts = 0;
     for key in tenants.keys("a").await {
         let key = key.as_bytes();
@@ -164,8 +176,8 @@ async fn another_namespaces_login_has_no_access_to_any_key() {
         }
     }
     assert!(
-        attempts >= 14 * 3,
-        "answers, lists and the log of bans were all attacked"
+        attempts >= 14 * 4,
+        "answers, lists, notes and the log of bans were all attacked"
     );
     let general: [&[&[u8]]; 8] = [
         &[b"KEYS", b"*"],

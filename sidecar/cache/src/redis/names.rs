@@ -5,6 +5,7 @@
 //! llmcache:<namespace>:<policy>:f:{<answer>}:<flight>   who is fetching it now
 //! llmcache:<namespace>:<policy>:b                       the log of bans
 //! llmcache:<namespace>:<policy>:t:<tag>                 the answers that carry a tag
+//! llmcache:<namespace>:<policy>:n:<note>                a note
 //! ```
 //!
 //! The braces put an answer and its flights into one slot of a Cluster.
@@ -42,6 +43,10 @@ impl Domain {
 
     pub(super) fn bans(&self) -> String {
         format!("{}b", self.prefix)
+    }
+
+    pub(super) fn note(&self, note: &Digest) -> String {
+        format!("{}n:{note}", self.prefix)
     }
 
     pub(super) fn tag(&self, tag: &[u8]) -> String {

@@ -10,6 +10,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
 use super::claim::{Claim, Owned};
+use super::notes::Noted;
 use super::{Failure, Store, index};
 use crate::budget::{Deadline, StoreStats};
 use crate::entry::Entry;
@@ -22,7 +23,7 @@ const WAITING_BYTES: u32 = 32 << 20;
 /// Writes under way at once, on one connection.
 const AT_ONCE: usize = 32;
 /// No request waits for a write, so it may take far longer than a read.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
+pub(super) const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
 /// The widest `maxAge` of a policy; a clock cannot hold every `Duration`.
 const LIFE_MAX: Duration = Duration::from_hours(2_160);
 /// Entries from this weight on are packed on a blocking thread: below, the hop costs more than the work.
@@ -51,6 +52,10 @@ enum Write {
     Publish {
         owned: Owned,
         answer: Bytes,
+        _room: OwnedSemaphorePermit,
+    },
+    Note {
+        noted: Noted,
         _room: OwnedSemaphorePermit,
     },
     Release(Owned),
@@ -86,6 +91,12 @@ impl Queue {
                 answer,
                 _room: room,
             });
+        }
+    }
+
+    pub(super) fn note(&self, noted: Noted) {
+        if let Some(room) = self.room(noted.weight()) {
+            self.send(Write::Note { noted, _room: room });
         }
     }
 
@@ -148,6 +159,7 @@ impl Store {
                 _room,
             } => self.put(key, entry, until, owned.as_ref()).await,
             Write::Publish { owned, answer, _room } => self.publish(&owned, &answer).await,
+            Write::Note { noted, _room } => self.note(noted).await,
             Write::Release(owned) => self.release(&owned).await,
         }
     }

@@ -8,6 +8,7 @@ use crate::seal::NamespaceKey;
 
 mod cluster;
 mod hostile;
+mod notes;
 pub(crate) mod server;
 
 use self::server::{Server, eventually};

@@ -67,7 +67,7 @@ async fn lookup(pipeline: &Arc<Pipeline>, exchange: &Arc<Exchange>, record: Reco
     if pipeline.snapshot.result_cache.mode == Mode::Observe {
         return observe(pipeline, exchange, &plan, record);
     }
-    let deadline = result_cache::deadline(pipeline);
+    let deadline = result_cache::deadline(pipeline, exchange);
     if plan.is_refresh {
         let found = Found {
             items: vec![None; plan.keys.len()],

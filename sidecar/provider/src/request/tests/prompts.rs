@@ -1,6 +1,7 @@
 //! The rendered prompt and its blocks.
 
 use proptest::prelude::*;
+use serde_json::json;
 
 use super::bodies::{RECORDED, any_messages};
 use super::*;
@@ -169,4 +170,33 @@ fn the_exact_prompt_differs_where_the_key_does_not() {
     let unmarked = marked.replace(r#","cache_control":{"type":"ephemeral"}"#, "");
     assert_ne!(marked, unmarked);
     assert_eq!(exact_prompt(&messages(marked)), exact_prompt(&messages(&unmarked)));
+}
+
+#[test]
+fn a_conversation_has_begun_once_the_model_has_spoken_after_the_first_user() {
+    let user = json!({"role": "user", "content": "hello"});
+    let system = json!({"role": "system", "content": "be brief"});
+    let answer = json!({"role": "assistant", "content": "Hi."});
+    let cases = [
+        (vec![&user], false),
+        (vec![&system, &user], false),
+        (vec![&user, &user], false),
+        (vec![&user, &system], false),
+        (vec![&answer, &user], false),
+        (vec![&user, &answer], true),
+        (vec![&user, &answer, &user], true),
+        (vec![&answer, &user, &system, &answer, &user], true),
+    ];
+    let has_begun = |request: Request| request.write_conversation(&mut |_| {});
+    for (talk, expected) in cases {
+        let body = json!({"model": "m", "messages": talk}).to_string();
+        assert_eq!(has_begun(messages(&body)), expected, "{body}");
+        assert_eq!(has_begun(chat(&body)), expected, "{body}");
+        let body = json!({"model": "m", "input": talk}).to_string();
+        assert_eq!(has_begun(responses(&body)), expected, "{body}");
+    }
+    assert!(!has_begun(responses(r#"{"model": "m", "input": "hello"}"#)));
+    let called = json!({"type": "function_call", "call_id": "1", "name": "look", "arguments": "{}"});
+    let body = json!({"model": "m", "input": [user, called]}).to_string();
+    assert!(has_begun(responses(&body)));
 }
