@@ -5,7 +5,7 @@ use llmcache_cache::redis::namespace_prefix;
 use llmcache_cache::seal::NamespaceKey;
 use llmcache_policy::redis_acl;
 use llmcache_tests::fake::{Fake, FakeConfig};
-use llmcache_tests::kit::{Call, Redis, Sidecar, eventually};
+use llmcache_tests::kit::{Call, Redis, Sidecar, eventually, metric};
 use redis::{FromRedisValue, RedisResult, Value};
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -312,6 +312,16 @@ async fn with_a_shared_login_a_ban_cannot_be_made_or_repeated() {
         ("4", b"garbage".to_vec()),
         ("5", moved),
     ] {
+        if score == "5" {
+            // A reader whose last ban is moved away takes the log for one that went back and replaces it: that kills
+            // answers, it does not ban. Here the question is what the moved one does, so nobody may be that far behind.
+            eventually("the forged ones are read", async || {
+                let page = a.admin().send(&Call::get("/metrics")).await.unwrap().text();
+                metric(&page, "llmcache_store_bad_entries_total", &["redis"]) > 2.5
+            })
+            .await
+            .unwrap();
+        }
         let _: i64 = tenants
             .run(None, &[b"ZADD", of_a.as_bytes(), score.as_bytes(), &forged])
             .await

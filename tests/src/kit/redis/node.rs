@@ -17,6 +17,8 @@ use crate::kit::eventually;
 
 const FIRST_PORT: u32 = 10_000;
 const PORTS: u32 = 10_000;
+/// Ports tried: between the look at one and its use, tests of another process may take it.
+const TRIES: usize = 5;
 
 /// A process on a free loopback port, its folder and its configuration; killed by its pid when dropped.
 pub struct Node {
@@ -43,7 +45,20 @@ impl Node {
         Self::new(lines, is_sentinel, authority).await
     }
 
-    async fn new(mut lines: Vec<String>, is_sentinel: bool, authority: Option<&Authority>) -> anyhow::Result<Self> {
+    async fn new(lines: Vec<String>, is_sentinel: bool, authority: Option<&Authority>) -> anyhow::Result<Self> {
+        for _ in 1..TRIES {
+            if let Ok(node) = Self::on_a_port(lines.clone(), is_sentinel, authority).await {
+                return Ok(node);
+            }
+        }
+        Self::on_a_port(lines, is_sentinel, authority).await
+    }
+
+    async fn on_a_port(
+        mut lines: Vec<String>,
+        is_sentinel: bool,
+        authority: Option<&Authority>,
+    ) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let (port, tls_port) = (free_port()?, free_port()?);
         lines.push(format!("port {port}"));
@@ -93,12 +108,27 @@ impl Node {
             .spawn()
             .context("cannot start redis-server; is it installed?")?;
         *self.child.lock() = Some(child);
+        let mut has_ended = false;
         eventually("redis-server answers", async || {
-            // Where its default user is off it asks for a login, which is an answer too.
-            let reply = self.command("PING").await;
-            reply.is_ok_and(|reply| reply.starts_with("+PONG") || reply.starts_with("-NOAUTH"))
+            has_ended = self.has_ended();
+            has_ended || self.answers().await
         })
-        .await
+        .await?;
+        ensure!(!has_ended, "redis-server ended as it started");
+        Ok(())
+    }
+
+    fn has_ended(&self) -> bool {
+        let mut child = self.child.lock();
+        child.as_mut().is_none_or(|child| !matches!(child.try_wait(), Ok(None)))
+    }
+
+    /// Whether this very process answers: another one on the port would until this one has seen it and ended.
+    async fn answers(&self) -> bool {
+        let own = self.child.lock().as_ref().and_then(Child::id).unwrap_or_default();
+        let reply = self.command("INFO server").await.unwrap_or_default();
+        // Where its default user is off it asks for a login, which is an answer too.
+        reply.starts_with("-NOAUTH") || reply.lines().any(|line| line == format!("process_id:{own}"))
     }
 
     /// `127.0.0.1:PORT`.
