@@ -53,6 +53,15 @@ struct Head {
 /// Members with their scores, as the store lists them.
 type Members = Vec<(Vec<u8>, f64)>;
 
+impl Head {
+    /// Whether a log that does not go on from here is the same one as it was before: then bans were lost. One whose
+    /// oldest ban is later than all known here has only merged them meanwhile.
+    fn went_back(&self, identity: &[u8], bans: &[(Vec<u8>, f64)]) -> bool {
+        let oldest = bans.first().and_then(|(_, score)| epoch(*score));
+        self.identity == identity && oldest.is_none_or(|oldest| oldest <= self.epoch)
+    }
+}
+
 impl Store {
     /// Learns what is new in every log.
     pub(super) async fn read_logs(&self) -> Result<(), Failure> {
@@ -152,9 +161,10 @@ impl Store {
         let Some((page, last)) = self.page(slot, head.id, Some(head.epoch), last, new) else {
             return Ok(None);
         };
+        // Before the bans are learnt: a caller who gives up in between must not leave them known by half.
+        let touched = self.touch(&key, head.touched).await;
         let epoch = page.epoch;
         self.bans.learn(slot, page);
-        let touched = self.touch(&key, head.touched).await;
         Ok(Some(Head {
             epoch,
             last,
@@ -165,7 +175,7 @@ impl Store {
 
     async fn read_anew(&self, slot: usize, known: Option<&Head>) -> Result<Head, Failure> {
         let key = self.domains[slot].bans();
-        let mut replaced = known.map(|head| head.identity.clone());
+        let mut known = known;
         for _ in 0..TRIES {
             let mut read = redis::pipe();
             read.cmd("ZRANGE").arg(&key).arg(0).arg(-1).arg("WITHSCORES");
@@ -175,8 +185,7 @@ impl Store {
                 Err(failure) => return Err(failure),
             };
             if let Some((first, rest)) = members.split_first()
-                // A log of the identity known here that did not go on from what was read of it went back.
-                && replaced.as_ref() != Some(&first.0)
+                && !known.is_some_and(|head| head.went_back(&first.0, rest))
                 && let Some(id) = Identity::open(&self.domains[slot].key, &key, &first.0)
                 && let Some((page, last)) = self.page(slot, id, None, &first.0, rest)
             {
@@ -192,7 +201,7 @@ impl Store {
             }
             let seen = members.into_iter().next().map(|(first, _)| first).unwrap_or_default();
             self.create(slot, &key, &seen).await?;
-            replaced = None;
+            known = None;
         }
         Err(Failure::Silent)
     }
