@@ -178,12 +178,12 @@ impl Tiers {
             let id = Some(self.bans.issue(live.clone()));
             return Ok(self.count(live, now_ms, id, Reach::Pod, false).await);
         };
-        let held = self.bans.hold(live.clone());
+        let holding = shared.hold(live.clone());
         let Some(id) = shared.make_durable(&live, DURABLE_BUDGET).await else {
-            self.bans.leave(&held);
+            drop(holding);
             return Ok(self.count(live, now_ms, None, Reach::Pod, false).await);
         };
-        self.bans.release(&held);
+        holding.release();
         Ok(self.count(live, now_ms, Some(id), Reach::Store, false).await)
     }
 
