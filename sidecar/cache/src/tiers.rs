@@ -152,8 +152,9 @@ impl Tiers {
         self.lease(deadline).await.is_some() && !entry.is_dead(now_ms) && !self.bans.forbid(entry)
     }
 
-    /// Stores an answer: in memory now, in the shared tier behind the request, where it also ends the claim.
-    pub fn admit(&self, key: Digest, entry: Entry, now_ms: u64, claim: Option<Claim>) -> Admission {
+    /// Stores an answer: in memory now, in the shared tier behind the request, where it also ends the claim; the claim
+    /// on one that is not stored is the caller's to end.
+    pub fn admit(&self, key: Digest, entry: Entry, now_ms: u64, claim: &mut Option<Claim>) -> Admission {
         if entry.staleness(now_ms).is_some() {
             return Admission::Expired;
         }
@@ -163,7 +164,7 @@ impl Tiers {
         let entry = Arc::new(entry);
         self.memory.insert(key, entry.clone());
         if let Some(shared) = &self.shared {
-            shared.put(key, entry, now_ms, claim);
+            shared.put(key, entry, now_ms, claim.take());
         }
         Admission::Stored
     }

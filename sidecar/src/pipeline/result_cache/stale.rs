@@ -45,7 +45,7 @@ pub(super) fn refresh(pipeline: &Arc<Pipeline>, exchange: &Arc<Exchange>, plan: 
         let claim = match claimed {
             Claimed::Mine(claim) => Some(claim),
             Claimed::Alone => None,
-            Claimed::Other | Claimed::Changed => return,
+            Claimed::Other(_) | Claimed::Changed => return,
         };
         let turn = Turn {
             leader: Some(leader),
