@@ -305,3 +305,19 @@ async fn a_log_that_merged_the_last_ban_known_here_is_read_on() {
     two.issue(&ban("d"), NOW).await.unwrap();
     assert_eq!(two.bans().stamp(), Some(Stamp { log, epoch: 4 }));
 }
+
+#[tokio::test]
+async fn a_log_that_was_replaced_does_not_come_back() {
+    let server = Server::start().await;
+    let tiers = with_redis(&server).await;
+    let first = answer(&tiers, "a");
+    let kept = server.copy(":b").await;
+    server.remove(":b").await;
+    tiers.issue(&ban("a"), NOW).await.unwrap();
+    let second = tiers.bans().stamp().unwrap();
+    server.paste(&kept).await;
+    tiers.issue(&ban("b"), NOW).await.unwrap();
+    let third = tiers.bans().stamp().unwrap();
+    assert!(third.log != first.stamp.log && third.log != second.log);
+    assert_eq!(tiers.admit(key(1), first, NOW, &mut None), Admission::Banned);
+}
