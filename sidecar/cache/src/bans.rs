@@ -138,13 +138,14 @@ impl Bans {
         held
     }
 
-    /// Leaves a held ban to be tried again.
-    pub(crate) fn leave(&self, held: &Held) {
+    /// Leaves a held ban to be tried again; false if it has been released.
+    pub(crate) fn leave(&self, held: &Held) -> bool {
         let mut state = self.state.write();
         let known = state.held.iter_mut().find(|known| known.id == held.id);
-        if let Some(known) = known {
+        known.is_some_and(|known| {
             known.is_left = true;
-        }
+            true
+        })
     }
 
     /// The bans to be tried again.

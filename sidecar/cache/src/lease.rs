@@ -62,7 +62,7 @@ impl Lease {
     /// Waits for a renewal while the deadline lasts; false if it brought none.
     pub(crate) async fn wait(&self, deadline: Deadline) -> bool {
         let mut changed = self.changed.subscribe();
-        self.wanted.notify_one();
+        self.want();
         let renewal = async {
             loop {
                 if self.is_fresh() {
@@ -74,6 +74,11 @@ impl Lease {
             }
         };
         deadline.bound(renewal).await.unwrap_or(false)
+    }
+
+    /// Wakes whoever waits for the next renewal to be due.
+    pub(crate) fn want(&self) {
+        self.wanted.notify_one();
     }
 
     /// Whether the store would not give the lease when last asked: waiting is of no use.

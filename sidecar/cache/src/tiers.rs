@@ -152,8 +152,9 @@ impl Tiers {
         self.lease(deadline).await.is_some() && !entry.is_dead(now_ms) && !self.bans.forbid(entry)
     }
 
-    /// Stores an answer: in memory now, in the shared tier behind the request, where it also ends the claim.
-    pub fn admit(&self, key: Digest, entry: Entry, now_ms: u64, claim: Option<Claim>) -> Admission {
+    /// Stores an answer: in memory now, in the shared tier behind the request, where it also ends the claim; the claim
+    /// on one that is not stored is the caller's to end.
+    pub fn admit(&self, key: Digest, entry: Entry, now_ms: u64, claim: &mut Option<Claim>) -> Admission {
         if entry.staleness(now_ms).is_some() {
             return Admission::Expired;
         }
@@ -163,7 +164,7 @@ impl Tiers {
         let entry = Arc::new(entry);
         self.memory.insert(key, entry.clone());
         if let Some(shared) = &self.shared {
-            shared.put(key, entry, now_ms, claim);
+            shared.put(key, entry, now_ms, claim.take());
         }
         Admission::Stored
     }
@@ -178,12 +179,12 @@ impl Tiers {
             let id = Some(self.bans.issue(live.clone()));
             return Ok(self.count(live, now_ms, id, Reach::Pod, false).await);
         };
-        let held = self.bans.hold(live.clone());
+        let holding = shared.hold(live.clone());
         let Some(id) = shared.make_durable(&live, DURABLE_BUDGET).await else {
-            self.bans.leave(&held);
+            drop(holding);
             return Ok(self.count(live, now_ms, None, Reach::Pod, false).await);
         };
-        self.bans.release(&held);
+        holding.release();
         Ok(self.count(live, now_ms, Some(id), Reach::Store, false).await)
     }
 

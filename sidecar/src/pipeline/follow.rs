@@ -25,6 +25,7 @@ use super::completion::Failure;
 use super::reply::{self, CacheStatus};
 use super::result_cache::Hit;
 use super::result_cache::plan::{self, Plan};
+use super::result_cache::stale;
 use super::stored::{Share, Stored};
 use super::{Exchange, Pipeline};
 use crate::body::{Body, BoxError};
@@ -99,6 +100,8 @@ pub(crate) async fn follow(
             let share = answer.share(|| plan::exact(&pipeline.key, exchange), plan.credential);
             match (share, &head.stale) {
                 (Share::Nothing, _) => Err((None, record)),
+                // As if there were none: the provider failed, and the next in line asks it again.
+                (_, Some(_)) if !stale::is_accepted(exchange) => Err((Some(Lost::Leader), record)),
                 (share, None) => Ok(finished(exchange, &answer, share, record)),
                 (share, Some((entry, failure))) => {
                     let hit = Hit {

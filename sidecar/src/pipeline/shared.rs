@@ -15,6 +15,7 @@ use llmcache_cache::tiers::Tiers;
 use llmcache_policy::{Revision, Snapshot, Upstreams};
 use llmcache_provider::Provider;
 use llmcache_provider::request::{NoKey, Opaque};
+use tokio::sync::Semaphore;
 
 use super::follow::Head;
 use super::prompt_cache::Seen;
@@ -33,6 +34,8 @@ use crate::run::Error;
 const MAX_FLIGHTS: usize = 1_024;
 /// Bytes kept for followers over all flights.
 const FLIGHT_BYTES: usize = 64 << 20;
+/// Refreshes of stale answers under way at once; a reader past it leaves the refresh to a later one.
+const MAX_REFRESHES: usize = 64;
 /// Time between two looks at a store that is not reached yet.
 const WARM_STEP: Duration = Duration::from_millis(5);
 /// Keys remembered for `repeatWindow` and `Observe`, about 100 bytes each.
@@ -56,6 +59,8 @@ pub(crate) struct Pipeline {
     pub tiers: Tiers,
     /// Calls under way.
     pub flights: Flights<Head, Stored>,
+    /// Leave to refresh a stale answer behind its readers.
+    pub refreshes: Arc<Semaphore>,
     /// Clients' last questions, for `repeatWindow`.
     pub repeats: Asked,
     /// Would-be entries of `Observe`.
@@ -94,19 +99,18 @@ impl Pipeline {
         let previous_key = previous_secret.map(derive).transpose()?;
         let policy = snapshot.identity.name.clone();
         let result_cache = &snapshot.result_cache;
-        let max_entry = usize::try_from(result_cache.max_entry_bytes).unwrap_or(usize::MAX);
         let life = |milliseconds| Duration::from_millis(milliseconds);
         let keys = Keyring {
             newest: key.clone(),
             previous: previous_key.clone(),
         };
-        let shared = redis.map(|server| Redis::open(&server, place(keys.clone(), namespace, &snapshot)));
+        let shared = redis.map(|server| Redis::open(&server, place(&snapshot, keys.clone(), namespace)));
         let notes = shared.as_ref().map(|redis| redis.notes(routing::CONVERSATION_IDLE));
         let metrics = Arc::new(Metrics::new(&policy, REASONS)?);
         let started = Timestamp::now();
         let limits = Limits {
             flights: MAX_FLIGHTS,
-            body_bytes: max_entry,
+            body_bytes: max_entry_bytes(&snapshot),
             total_bytes: FLIGHT_BYTES,
         };
         let longest_ttl = longest_ttl_ms(&snapshot);
@@ -116,6 +120,7 @@ impl Pipeline {
             budget: Budget::of_container(),
             tiers: Tiers::new(Memory::new(result_cache.memory_bytes), shared),
             flights: Flights::new(limits),
+            refreshes: Arc::new(Semaphore::new(MAX_REFRESHES)),
             repeats: Asked::new(MAX_ASKED, life(result_cache.repeat_window_ms.max(1))),
             observed: Asked::new(MAX_ASKED, life(longest_ttl.max(1))),
             memory: routing::Memory::new(keys, policy, notes),
@@ -203,17 +208,21 @@ impl Pipeline {
     }
 }
 
-/// Where a policy's entries live.
-fn place(keys: Keyring, namespace: String, snapshot: &Snapshot) -> Place {
+/// Where this policy's answers live on a shared store.
+fn place(snapshot: &Snapshot, keys: Keyring, namespace: String) -> Place {
     let policy = &snapshot.result_cache;
     Place {
         keys,
         namespace,
         policy: snapshot.identity.name.clone(),
-        value_bytes: usize::try_from(policy.max_entry_bytes).unwrap_or(usize::MAX),
+        value_bytes: max_entry_bytes(snapshot),
         longest_life: Duration::from_millis(policy.max_age_ms.max(policy.embeddings.max_age_ms)),
         lease: lease::LENGTH,
     }
+}
+
+fn max_entry_bytes(snapshot: &Snapshot) -> usize {
+    usize::try_from(snapshot.result_cache.max_entry_bytes).unwrap_or(usize::MAX)
 }
 
 /// A client for each provider; the same one where both trust the same certificates, which are many to keep twice.

@@ -44,7 +44,7 @@ pub(crate) fn admit(
     let stored = Stored::new(answer, &model, || plan::exact(&pipeline.key, exchange), plan.credential);
     let kept = match refusal {
         Some(reason) => Err(reason),
-        None => keep(pipeline, exchange, plan, turn.stamp, turn.claim.take(), &stored),
+        None => keep(pipeline, exchange, plan, turn.stamp, &mut turn.claim, &stored),
     };
     if let Some(claim) = turn.claim.take() {
         // Not stored, but those who asked for it meanwhile may have it.
@@ -85,7 +85,7 @@ fn keep(
     exchange: &Exchange,
     plan: &Plan,
     stamp: Option<Stamp>,
-    claim: Option<Claim>,
+    claim: &mut Option<Claim>,
     stored: &Stored,
 ) -> Result<(), &'static str> {
     let class = plan.class(&pipeline.snapshot);

@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 
 use crate::{all, ask, ban, cached, cached_with, streamed};
 
+mod bounds;
+
 const CLASSES: &str = "  ttlClasses:
     - {name: revalidated, ttl: 1s, match: {anyKeyword: [revalidated]}, staleWhileRevalidate: 30m}
     - {name: rescued, ttl: 1s, match: {anyKeyword: [rescued]}, staleIfError: 30m}

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use llmcache_tests::fake::{Answer, FakeConfig, Fault};
-use llmcache_tests::kit::{Call, Reply, eventually};
+use llmcache_tests::fake::{Answer, FakeConfig, Fault, Trouble};
+use llmcache_tests::kit::{Call, Reply, eventually, metric};
 use rustix::process::Signal;
 use serde_json::json;
 
@@ -54,6 +54,44 @@ async fn an_answer_that_is_not_stored_is_shared_with_those_who_wait() {
         assert_eq!(reply.unwrap().json().unwrap()["content"][0]["name"], "weather");
     }
     assert_eq!(pods.fake.calls(), 1);
+    // Who asks afterwards has not waited for it.
+    for (pod, calls) in [(0, 2), (1, 3)] {
+        let reply = pods.send(pod, &Call::messages(&body)).await.unwrap();
+        assert_eq!(reply.cache_status(), "llmcache; fwd=miss");
+        assert_eq!(pods.fake.calls(), calls);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_must_not_be_stored_for_its_tags_is_shared_too() {
+    let pods = Pods::start(2, slow(Duration::from_millis(400))).await.unwrap();
+    let call = Call::messages(&ask("with a tag that is none")).header("x-llmcache-tags", "user:*");
+    for reply in twenty(&pods, &call).await {
+        assert_eq!(reply.unwrap().status, 200);
+    }
+    assert_eq!(pods.fake.calls(), 1);
+}
+
+#[tokio::test]
+async fn who_waited_for_a_leader_that_failed_finds_the_store_as_well_as_before() {
+    let policy = crate::POLICY.replace("storeBudget: 1s", "storeBudget: 300ms");
+    let fake = slow(Duration::from_millis(600));
+    let pods = Pods::with_policy(1, fake, &policy).await.unwrap();
+    pods.fake.script(Fault::new(Trouble::CutAfter(1)));
+    let call = Call::messages(&ask("whose leader fails late"));
+    let replies = join_all((0..5).map(|_| pods.send(0, &call))).await;
+    let failed = replies.iter().filter(|reply| reply.as_ref().unwrap().status == 502);
+    assert_eq!((failed.count(), pods.fake.received()), (1, 2));
+    let page = pods.sidecars[0]
+        .admin()
+        .send(&Call::get("/metrics"))
+        .await
+        .unwrap()
+        .text();
+    assert!(
+        metric(&page, "llmcache_store_budget_exceeded_total", &[]) < 0.5,
+        "{page}"
+    );
 }
 
 #[tokio::test]

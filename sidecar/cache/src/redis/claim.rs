@@ -56,12 +56,16 @@ pub enum Claimed {
     /// Fetch the answer.
     Mine(Claim),
     /// Another process is fetching it.
-    Other,
+    Other(Owner),
     /// The store holds another value than was seen: read it.
     Changed,
     /// The store is of no help: fetch the answer, unseen by others.
     Alone,
 }
+
+/// The claim of another process.
+#[derive(Debug)]
+pub struct Owner(Vec<u8>);
 
 /// How waiting for another process ended.
 #[derive(Debug)]
@@ -108,10 +112,13 @@ impl Flight {
 
     /// Asks for the claim, if the store still holds what was `seen` of the answer.
     pub async fn claim(&self, seen: Seen, deadline: Deadline) -> Claimed {
-        let Some((pass, mut connection)) = self.store.link.writer() else {
+        // A budget that other calls have spent says nothing about this one.
+        if deadline.remaining().is_zero() {
+            StoreStats::count(&self.store.stats.budget_exceeded);
             return Claimed::Alone;
-        };
-        let Some(token) = self.token() else {
+        }
+        // The reader: a request waits for it, and must not wait behind large writes.
+        let (Some((pass, mut connection)), Some(token)) = (self.store.link.reader(), self.token()) else {
             return Claimed::Alone;
         };
         let mut claim = CLAIM_SCRIPT.key(&self.answer);
@@ -121,47 +128,56 @@ impl Flight {
             .arg(Seen::LENGTH)
             .arg(&token)
             .arg(millis(CLAIM));
-        let asked = deadline.bound(claim.invoke_async::<i64>(&mut connection)).await;
+        let asked = deadline
+            .bound(claim.invoke_async::<(i64, Vec<u8>)>(&mut connection))
+            .await;
         let claimed = self.store.judge(pass, asked);
         if let Err(Failure::Late) = claimed {
             StoreStats::count(&self.store.stats.budget_exceeded);
         }
         match claimed {
-            Ok(0) => Claimed::Other,
-            Ok(1) => Claimed::Changed,
+            Ok((0, token)) => Claimed::Other(Owner(token)),
+            Ok((1, _)) => Claimed::Changed,
             Ok(_) => Claimed::Mine(self.owned(token)),
             Err(_) => Claimed::Alone,
         }
     }
 
     /// Waits until another process has the answer or gave up; each look at the store may take the `budget`.
-    pub async fn follow(&self, until: Instant, budget: Duration) -> Followed {
+    pub async fn follow(&self, Owner(token): Owner, until: Instant, budget: Duration) -> Followed {
         let started = Instant::now();
+        let is_ours = self.open(&self.name, TOKEN, &token).is_some();
         loop {
             let pause = (started.elapsed() / PATIENCE).clamp(PAUSE, PAUSE_MAX);
             if Instant::now() + pause >= until {
                 return Followed::Alone;
             }
             sleep(pause).await;
-            let look = self
-                .store
-                .fetch(&self.name, self.store.value_bytes, Deadline::after(budget));
+            let look = self.store.fetch(&self.name, token.len(), Deadline::after(budget));
             let Ok((value, left)) = look.await else {
                 return Followed::Alone;
             };
-            if value.is_empty() {
-                return Followed::Gone;
-            }
-            if let Some(answer) = self.open(ANSWER, &value).and_then(|packed| wire::unpack(&packed)) {
-                return Followed::Answer(answer);
+            if value != token {
+                return self.given(&token, Deadline::after(budget)).await;
             }
             // A claim that nobody has to prolong is none of ours: it would be waited for in vain.
-            let is_claim =
-                self.open(TOKEN, &value).is_some() && u64::try_from(left).is_ok_and(|left| left <= millis(CLAIM));
-            if !is_claim {
+            if !is_ours || u64::try_from(left).is_ok_and(|left| left > millis(CLAIM)) || left < 0 {
                 StoreStats::count(&self.store.stats.bad_entries);
                 return Followed::Alone;
             }
+        }
+    }
+
+    /// What the owner of a claim that has ended gave to those who waited.
+    async fn given(&self, token: &[u8], deadline: Deadline) -> Followed {
+        let name = self.store.newest().given(&self.name, token);
+        let Ok((value, _)) = self.store.fetch(&name, self.store.value_bytes, deadline).await else {
+            return Followed::Alone;
+        };
+        let answer = self.open(&name, ANSWER, &value);
+        match answer.and_then(|packed| wire::unpack(&packed)) {
+            Some(answer) => Followed::Answer(answer),
+            None => Followed::Gone,
         }
     }
 
@@ -182,8 +198,8 @@ impl Flight {
         self.store.newest().key.seal(self.name.as_bytes(), TOKEN, &[]).ok()
     }
 
-    fn open(&self, aad: &[u8], value: &[u8]) -> Option<Vec<u8>> {
-        self.store.newest().key.open(self.name.as_bytes(), aad, value)
+    fn open(&self, name: &str, aad: &[u8], value: &[u8]) -> Option<Vec<u8>> {
+        self.store.newest().key.open(name.as_bytes(), aad, value)
     }
 }
 
@@ -225,14 +241,15 @@ impl Store {
 
     /// Ends a claim with an answer for those who wait.
     pub(super) async fn publish(&self, owned: &Owned, answer: &[u8]) {
+        let name = self.newest().given(&owned.name, &owned.token);
         let sealed = wire::pack(answer)
-            .and_then(|packed| self.newest().key.seal(owned.name.as_bytes(), ANSWER, &packed).ok())
+            .and_then(|packed| self.newest().key.seal(name.as_bytes(), ANSWER, &packed).ok())
             .filter(|sealed| sealed.len() <= self.value_bytes);
         let Some(sealed) = sealed else {
             return self.release(owned).await;
         };
         let mut publish = PUBLISH.key(&owned.name);
-        publish.arg(&owned.token).arg(sealed).arg(millis(PUBLISHED));
+        publish.key(&name).arg(&owned.token).arg(sealed).arg(millis(PUBLISHED));
         drop(self.write_script::<i64>(&publish).await);
     }
 }

@@ -31,7 +31,7 @@ const CLUSTER_TIMEOUT: Duration = Duration::from_secs(3);
 /// How often the sentinels are asked whether the master is still the same.
 const WATCH: Duration = Duration::from_secs(1);
 
-/// Two, so that a small read never waits behind a large write.
+/// Two, so that what a request waits for never waits behind a large write, or behind a ban that waits for a replica.
 #[derive(Clone)]
 pub(super) struct Connections {
     pub(super) reader: Connection,

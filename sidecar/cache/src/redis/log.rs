@@ -16,9 +16,12 @@ use crate::bans::{LIVE_MAX, Live, Page, Stamp, process_id};
 use crate::budget::{Deadline, StoreStats};
 use crate::seal::NamespaceKey;
 
+mod known;
 mod record;
 mod replicated;
 
+pub(super) use known::Known;
+use known::{Head, Members, epoch};
 use record::{Identity, Record};
 
 /// How long one write may take; no request waits for it.
@@ -29,29 +32,10 @@ const READ_MIN: Duration = Duration::from_millis(100);
 const TRIES: usize = 32;
 /// A log without a ban for so long beyond the life of any answer is dropped by the store.
 const SPARE_LIFE: Duration = Duration::from_hours(24);
-/// The largest integer that a score holds exactly, halved to stay far from it.
-const EPOCH_MAX: u64 = 1 << 52;
 
 static CREATE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("log/create.lua")));
 static APPEND: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("log/append.lua")));
 static MERGE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("log/merge.lua")));
-
-/// What was last read of a log; nothing at first.
-#[derive(Debug, Default)]
-pub(super) struct Known(Option<Head>);
-
-#[derive(Debug, Clone)]
-struct Head {
-    id: u64,
-    identity: Vec<u8>,
-    epoch: u64,
-    last: Vec<u8>,
-    /// When its expiry was last put off.
-    touched: Instant,
-}
-
-/// Members with their scores, as the store lists them.
-type Members = Vec<(Vec<u8>, f64)>;
 
 impl Store {
     /// Learns what is new in every log.
@@ -101,7 +85,7 @@ impl Store {
                 bans: vec![(stamp.epoch, live.clone())],
             };
             self.bans.learn(slot, page);
-            known.0 = Some(Head {
+            known.replace(Head {
                 epoch: stamp.epoch,
                 last: member,
                 ..head
@@ -116,14 +100,14 @@ impl Store {
 
     /// Learns what is new in one log; makes the log where there is none to go on with.
     async fn read_log(&self, slot: usize, known: &mut Known) -> Result<Head, Failure> {
-        if let Some(head) = &known.0
+        if let Some(head) = &known.head
             && let Some(next) = self.read_on(slot, head).await?
         {
-            known.0 = Some(next.clone());
+            known.replace(next.clone());
             return Ok(next);
         }
-        let head = self.read_anew(slot, known.0.as_ref()).await?;
-        known.0 = Some(head.clone());
+        let head = self.read_anew(slot, known).await?;
+        known.replace(head.clone());
         Ok(head)
     }
 
@@ -152,9 +136,10 @@ impl Store {
         let Some((page, last)) = self.page(slot, head.id, Some(head.epoch), last, new) else {
             return Ok(None);
         };
+        // Before the bans are learnt: a caller who gives up in between must not leave them known by half.
+        let touched = self.touch(&key, head.touched).await;
         let epoch = page.epoch;
         self.bans.learn(slot, page);
-        let touched = self.touch(&key, head.touched).await;
         Ok(Some(Head {
             epoch,
             last,
@@ -163,9 +148,8 @@ impl Store {
         }))
     }
 
-    async fn read_anew(&self, slot: usize, known: Option<&Head>) -> Result<Head, Failure> {
+    async fn read_anew(&self, slot: usize, known: &Known) -> Result<Head, Failure> {
         let key = self.domains[slot].bans();
-        let mut replaced = known.map(|head| head.identity.clone());
         for _ in 0..TRIES {
             let mut read = redis::pipe();
             read.cmd("ZRANGE").arg(&key).arg(0).arg(-1).arg("WITHSCORES");
@@ -175,8 +159,7 @@ impl Store {
                 Err(failure) => return Err(failure),
             };
             if let Some((first, rest)) = members.split_first()
-                // A log of the identity known here that did not go on from what was read of it went back.
-                && replaced.as_ref() != Some(&first.0)
+                && !known.is_behind(&first.0, rest)
                 && let Some(id) = Identity::open(&self.domains[slot].key, &key, &first.0)
                 && let Some((page, last)) = self.page(slot, id, None, &first.0, rest)
             {
@@ -192,7 +175,6 @@ impl Store {
             }
             let seen = members.into_iter().next().map(|(first, _)| first).unwrap_or_default();
             self.create(slot, &key, &seen).await?;
-            replaced = None;
         }
         Err(Failure::Silent)
     }
@@ -310,15 +292,4 @@ impl Store {
         let asked = Deadline::after(CALL).bound(script.invoke_async(&mut connection)).await;
         self.judge(pass, asked)
     }
-}
-
-fn epoch(score: f64) -> Option<u64> {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        clippy::cast_precision_loss,
-        reason = "the range is checked, and integers in it are exact"
-    )]
-    let exact = (score > 0.0 && score < EPOCH_MAX as f64).then_some(score as u64);
-    exact
 }

@@ -3,6 +3,7 @@
 //! ```text
 //! llmcache:<namespace>:<policy>:r:{<answer>}            an answer
 //! llmcache:<namespace>:<policy>:f:{<answer>}:<flight>   who is fetching it now
+//! llmcache:<namespace>:<policy>:f:{<answer>}:<flight>:<claim>   what it brought that is not stored
 //! llmcache:<namespace>:<policy>:b                       the log of bans
 //! llmcache:<namespace>:<policy>:t:<tag>                 the answers that carry a tag
 //! llmcache:<namespace>:<policy>:n:<note>                a note
@@ -39,6 +40,11 @@ impl Domain {
     /// Calls that began on different sides of a ban are different flights.
     pub(super) fn flight(&self, answer: &Digest, stamp: Stamp) -> String {
         format!("{}f:{{{answer}}}:{:x}-{}", self.prefix, stamp.log, stamp.epoch)
+    }
+
+    /// Each claim on a flight gives to those who wait for it alone.
+    pub(super) fn given(&self, flight: &str, claim: &[u8]) -> String {
+        format!("{flight}:{}", short(&self.key, "redis claim", claim))
     }
 
     pub(super) fn bans(&self) -> String {

@@ -26,8 +26,8 @@ const AT_ONCE: usize = 32;
 pub(super) const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
 /// The widest `maxAge` of a policy; a clock cannot hold every `Duration`.
 const LIFE_MAX: Duration = Duration::from_hours(2_160);
-/// Entries from this weight on are packed on a blocking thread: below, the hop costs more than the work.
-const LARGE: usize = 64 << 10;
+/// Entries from this size on are packed and opened on a blocking thread: below, the hop costs more than the work.
+pub(super) const LARGE: usize = 64 << 10;
 
 static STORE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("queue/store.lua")));
 

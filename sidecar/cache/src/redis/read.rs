@@ -6,11 +6,12 @@ use std::time::Duration;
 use redis::{Pipeline, pipe};
 use tokio::time::Instant;
 
+use super::queue::LARGE;
 use super::{Failure, Store};
 use crate::budget::{Deadline, StoreStats};
 use crate::entry::Entry;
 use crate::entry::wire::Seen;
-use crate::seal::Keys;
+use crate::seal::{Keys, NamespaceKey};
 
 /// What a read found; bans are the caller's.
 #[derive(Debug, Default)]
@@ -35,7 +36,7 @@ const AT_ONCE: usize = 256;
 impl Store {
     /// Reads under the newest name, and under the previous one if there is nothing of ours.
     pub(super) async fn read(&self, keys: &Keys, now_ms: u64, deadline: Deadline) -> Read {
-        self.opened(self.fetch_both(keys, deadline).await, now_ms)
+        self.opened(self.fetch_both(keys, deadline).await, now_ms).await
     }
 
     /// Reads as many of these, from the first on, as the budget allows at the server's pace: to be asked for too much
@@ -50,7 +51,9 @@ impl Store {
             // Opened when all are there: the time that takes is not the server's.
             let fetched = some.iter().map(|keys| self.fetch_both(keys, deadline));
             let fetched = futures_util::future::join_all(fetched).await;
-            entries.extend(fetched.into_iter().map(|fetched| self.opened(fetched, now_ms).entry));
+            for fetched in fetched {
+                entries.push(self.opened(fetched, now_ms).await.entry);
+            }
             count = affordable(some.len(), began.elapsed(), deadline.remaining());
         }
         entries.resize(keys.len(), None);
@@ -73,21 +76,24 @@ impl Store {
         tokio::join!(fetch(0, &keys.newest), previous)
     }
 
-    fn opened(&self, (newest, previous): (Fetched, Option<Fetched>), now_ms: u64) -> Read {
-        let newest = self.open(newest, now_ms);
-        let previous = previous.and_then(|previous| self.open(previous, now_ms).entry);
+    async fn opened(&self, (newest, previous): (Fetched, Option<Fetched>), now_ms: u64) -> Read {
+        let newest = self.open(newest, now_ms).await;
+        let previous = match previous {
+            Some(previous) if newest.entry.is_none() => self.open(previous, now_ms).await.entry,
+            _ => None,
+        };
         Read {
             entry: newest.entry.or(previous),
             seen: newest.seen,
         }
     }
 
-    fn open(&self, fetched: Fetched, now_ms: u64) -> Read {
+    async fn open(&self, fetched: Fetched, now_ms: u64) -> Read {
         let Fetched { domain, name, value } = fetched;
         match value {
             Ok((value, left)) if !value.is_empty() => {
                 let seen = Seen::of(&value);
-                let opened = Entry::open(&self.domains[domain].key, name.as_bytes(), &value);
+                let opened = unseal(self.domains[domain].key.clone(), name, value).await;
                 StoreStats::count(if opened.is_some() {
                     &self.stats.hits
                 } else {
@@ -125,6 +131,17 @@ impl Store {
             StoreStats::count(&self.stats.budget_exceeded);
         }
         answer
+    }
+}
+
+/// Opens a large value on a blocking thread: other requests would wait for milliseconds.
+async fn unseal(key: NamespaceKey, name: String, value: Vec<u8>) -> Option<Entry> {
+    let is_large = value.len() >= LARGE;
+    let open = move || Entry::open(&key, name.as_bytes(), &value);
+    if is_large {
+        tokio::task::spawn_blocking(open).await.ok()?
+    } else {
+        open()
     }
 }
 

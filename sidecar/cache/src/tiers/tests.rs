@@ -1,4 +1,7 @@
+use futures_util::FutureExt as _;
+
 use super::*;
+use crate::redis::Place;
 use crate::redis::tests::server::Server;
 use crate::redis::tests::{entry, open, place};
 
@@ -55,7 +58,7 @@ async fn an_admitted_answer_is_a_hit_at_once_until_its_ttl() {
     assert!(!hit(&tiers, 1).await);
     let entry = answer(&tiers, "a");
     let (stale, end) = (entry.stored_at_ms + 3_600_000, entry.stored_at_ms + 7_200_000);
-    assert_eq!(tiers.admit(key(1), entry.clone(), NOW, None), Admission::Stored);
+    assert_eq!(tiers.admit(key(1), entry.clone(), NOW, &mut None), Admission::Stored);
     let found = tiers.lookup(&key(1).into(), NOW, Deadline::after(Duration::ZERO)).await;
     assert_eq!(found.entry, Some(Arc::new(entry.clone())));
     assert_eq!(
@@ -63,7 +66,7 @@ async fn an_admitted_answer_is_a_hit_at_once_until_its_ttl() {
         Some(Duration::ZERO)
     );
     assert_eq!(tiers.peek(&key(1), end), None);
-    assert_eq!(tiers.admit(key(1), entry, stale, None), Admission::Expired);
+    assert_eq!(tiers.admit(key(1), entry, stale, &mut None), Admission::Expired);
 }
 
 #[tokio::test]
@@ -71,9 +74,12 @@ async fn an_answer_in_flight_when_a_ban_comes_is_not_admitted() {
     let tiers = tiers(None);
     let (covered, other) = (answer(&tiers, "a"), answer(&tiers, "b"));
     tiers.issue(&ban("a"), NOW).await.unwrap();
-    assert_eq!(tiers.admit(key(1), covered, NOW, None), Admission::Banned);
-    assert_eq!(tiers.admit(key(2), other, NOW, None), Admission::Stored);
-    assert_eq!(tiers.admit(key(1), answer(&tiers, "a"), NOW, None), Admission::Stored);
+    assert_eq!(tiers.admit(key(1), covered, NOW, &mut None), Admission::Banned);
+    assert_eq!(tiers.admit(key(2), other, NOW, &mut None), Admission::Stored);
+    assert_eq!(
+        tiers.admit(key(1), answer(&tiers, "a"), NOW, &mut None),
+        Admission::Stored
+    );
     assert!(hit(&tiers, 1).await && hit(&tiers, 2).await);
 }
 
@@ -85,7 +91,7 @@ async fn a_ban_counts_and_frees_what_it_matches_and_a_dry_run_only_counts() {
             key(n),
             answer(&tiers, if n < 30 { "user:1:x" } else { "user:2" }),
             NOW,
-            None,
+            &mut None,
         );
     }
     let dry = tiers.dry_run(&ban("user:1:*"), NOW).await.unwrap();
@@ -111,7 +117,7 @@ async fn a_ban_counts_and_frees_what_it_matches_and_a_dry_run_only_counts() {
 async fn counting_stops_at_its_budget_with_the_ban_in_force() {
     let tiers = tiers(None);
     for n in 0..=255 {
-        tiers.admit(key(n), answer(&tiers, "a"), NOW, None);
+        tiers.admit(key(n), answer(&tiers, "a"), NOW, &mut None);
     }
     let live = Live::new(&ban("a"), NOW);
     tiers.bans.issue(live.clone());
@@ -138,7 +144,7 @@ async fn counting_stops_at_its_budget_with_the_ban_in_force() {
 async fn a_hit_in_the_shared_store_moves_to_memory() {
     let server = Server::start().await;
     let (one, two) = (with_redis(&server).await, with_redis(&server).await);
-    one.admit(key(1), answer(&one, "a"), NOW, None);
+    one.admit(key(1), answer(&one, "a"), NOW, &mut None);
     flush(&one).await;
     assert_eq!(two.peek(&key(1), NOW), None);
     assert!(hit(&two, 1).await);
@@ -152,7 +158,7 @@ async fn a_ban_kills_in_its_own_process_at_once_and_elsewhere_within_the_lease()
     let server = Server::start().await;
     let (one, two) = (with_redis(&server).await, with_redis(&server).await);
     for (n, tag) in [(1, "a"), (2, "b")] {
-        one.admit(key(n), answer(&one, tag), NOW, None);
+        one.admit(key(n), answer(&one, tag), NOW, &mut None);
     }
     flush(&one).await;
     assert!(hit(&two, 1).await && hit(&two, 2).await);
@@ -164,7 +170,7 @@ async fn a_ban_kills_in_its_own_process_at_once_and_elsewhere_within_the_lease()
     crate::redis::tests::server::eventually(known).await;
     assert!(!hit(&two, 1).await && hit(&two, 2).await);
     // What is asked for after the ban is cached again.
-    two.admit(key(1), answer(&two, "a"), NOW, None);
+    two.admit(key(1), answer(&two, "a"), NOW, &mut None);
     assert!(hit(&two, 1).await);
     flush(&two).await;
     assert!(hit(&one, 1).await);
@@ -174,7 +180,7 @@ async fn a_ban_kills_in_its_own_process_at_once_and_elsewhere_within_the_lease()
 async fn a_ban_survives_every_process_and_kills_what_the_store_still_holds() {
     let server = Server::start().await;
     let before = with_redis(&server).await;
-    before.admit(key(1), answer(&before, "a"), NOW, None);
+    before.admit(key(1), answer(&before, "a"), NOW, &mut None);
     flush(&before).await;
     let value = server.dump(":r:").await;
     before.issue(&ban("a"), NOW).await.unwrap();
@@ -189,7 +195,7 @@ async fn a_ban_survives_every_process_and_kills_what_the_store_still_holds() {
 async fn a_log_that_is_lost_takes_every_answer_with_it() {
     let server = Server::start().await;
     let (one, two) = (with_redis(&server).await, with_redis(&server).await);
-    one.admit(key(1), answer(&one, "a"), NOW, None);
+    one.admit(key(1), answer(&one, "a"), NOW, &mut None);
     flush(&one).await;
     assert!(hit(&two, 1).await);
     let log = one.bans().stamp().unwrap().log;
@@ -212,7 +218,7 @@ async fn a_log_that_is_lost_takes_every_answer_with_it() {
 async fn a_ban_that_cannot_be_made_durable_holds_here_and_is_durable_later() {
     let server = Server::start().await;
     let (one, two) = (with_redis(&server).await, with_redis(&server).await);
-    one.admit(key(1), answer(&one, "a"), NOW, None);
+    one.admit(key(1), answer(&one, "a"), NOW, &mut None);
     flush(&one).await;
     assert!(hit(&two, 1).await);
     server.set("maxmemory", "1").await;
@@ -224,7 +230,7 @@ async fn a_ban_that_cannot_be_made_durable_holds_here_and_is_durable_later() {
     crate::redis::tests::server::eventually(|| epoch(&one) == 1 && epoch(&two) == 1).await;
     assert!(!hit(&two, 1).await);
     crate::redis::tests::server::eventually(|| one.bans().left().is_empty()).await;
-    one.admit(key(1), answer(&one, "a"), NOW, None);
+    one.admit(key(1), answer(&one, "a"), NOW, &mut None);
     assert!(hit(&one, 1).await);
 }
 
@@ -232,7 +238,7 @@ async fn a_ban_that_cannot_be_made_durable_holds_here_and_is_durable_later() {
 async fn without_a_lease_nothing_is_served_or_may_be_stored() {
     let server = Server::start().await;
     let tiers = with_redis(&server).await;
-    tiers.admit(key(1), answer(&tiers, "a"), NOW, None);
+    tiers.admit(key(1), answer(&tiers, "a"), NOW, &mut None);
     assert!(hit(&tiers, 1).await);
     server.signal("STOP");
     let over = || tiers.peek(&key(1), NOW).is_none();
@@ -252,7 +258,7 @@ async fn a_sweep_frees_by_tag_and_spares_what_replaced_the_banned() {
     let tiers = with_redis(&server).await;
     for n in 0..100 {
         let tag = if n < 30 { "user:1:x" } else { "user:2" };
-        tiers.admit(key(n), answer(&tiers, tag), NOW, None);
+        tiers.admit(key(n), answer(&tiers, tag), NOW, &mut None);
     }
     flush(&tiers).await;
     let dry = tiers.dry_run(&ban("user:1:*"), NOW).await.unwrap();
@@ -261,9 +267,57 @@ async fn a_sweep_frees_by_tag_and_spares_what_replaced_the_banned() {
     assert_eq!((issued.matched, issued.is_complete), (30, true));
     let names = server.names().await;
     assert_eq!(names.iter().filter(|name| name.contains(":r:")).count(), 70);
-    tiers.admit(key(1), answer(&tiers, "user:1:x"), NOW, None);
+    tiers.admit(key(1), answer(&tiers, "user:1:x"), NOW, &mut None);
     flush(&tiers).await;
     let again = tiers.issue(&ban("user:1:y"), NOW).await.unwrap();
     assert_eq!(again.matched, 0);
     assert!(hit(&tiers, 1).await);
+}
+
+#[tokio::test]
+async fn a_ban_whose_issuer_went_away_is_made_durable_all_the_same() {
+    let server = Server::start().await;
+    let (one, two) = (with_redis(&server).await, with_redis(&server).await);
+    assert!(one.issue(&ban("a"), NOW).now_or_never().is_none());
+    let epoch = |tiers: &Tiers| tiers.bans().stamp().unwrap().epoch;
+    crate::redis::tests::server::eventually(|| epoch(&one) == 1 && epoch(&two) == 1).await;
+    // Nothing is held any longer: a new answer is cached.
+    crate::redis::tests::server::eventually(|| one.bans().len() == 1).await;
+    let stored = one.admit(key(1), answer(&one, "a"), NOW, &mut None);
+    assert_eq!((stored, hit(&one, 1).await), (Admission::Stored, true));
+}
+
+#[tokio::test]
+async fn a_log_that_merged_the_last_ban_known_here_is_read_on() {
+    let server = Server::start().await;
+    let one = with_redis(&server).await;
+    one.issue(&ban("a"), NOW).await.unwrap();
+    // Reads the log once, and not again by itself.
+    let idle = Place {
+        lease: Duration::from_hours(1),
+        ..place("a", "p")
+    };
+    let two = tiers(Some(open(&server, idle).await));
+    let log = two.lease(patient()).await.unwrap().log;
+    one.issue(&ban("b"), NOW).await.unwrap();
+    one.issue(&ban("c"), NOW).await.unwrap();
+    server.forget_oldest(":b", 2).await;
+    two.issue(&ban("d"), NOW).await.unwrap();
+    assert_eq!(two.bans().stamp(), Some(Stamp { log, epoch: 4 }));
+}
+
+#[tokio::test]
+async fn a_log_that_was_replaced_does_not_come_back() {
+    let server = Server::start().await;
+    let tiers = with_redis(&server).await;
+    let first = answer(&tiers, "a");
+    let kept = server.copy(":b").await;
+    server.remove(":b").await;
+    tiers.issue(&ban("a"), NOW).await.unwrap();
+    let second = tiers.bans().stamp().unwrap();
+    server.paste(&kept).await;
+    tiers.issue(&ban("b"), NOW).await.unwrap();
+    let third = tiers.bans().stamp().unwrap();
+    assert!(third.log != first.stamp.log && third.log != second.log);
+    assert_eq!(tiers.admit(key(1), first, NOW, &mut None), Admission::Banned);
 }

@@ -139,7 +139,7 @@ fn store(pipeline: &Pipeline, exchange: &Exchange, wanted: &Wanted, answer: &Ans
         };
         match pipeline
             .tiers
-            .admit(wanted.plan.keys[at].newest, entry, exchange.now_ms(), None)
+            .admit(wanted.plan.keys[at].newest, entry, exchange.now_ms(), &mut None)
         {
             Admission::Banned => kept = Err("banned"),
             Admission::Expired => kept = Err("expired"),

@@ -36,7 +36,7 @@ pub(super) async fn fly(
     plan: Plan,
     found: Found,
     stale: Option<Hit>,
-    deadline: Deadline,
+    mut deadline: Deadline,
     mut record: Record,
 ) -> Lookup {
     let flight = plan.flight(&pipeline.key, found.stamp);
@@ -73,7 +73,11 @@ pub(super) async fn fly(
             }
             Role::Follow(follower) => match follow::follow(pipeline, exchange, &plan, follower, record).await {
                 Ok(response) => return Lookup::Answered(response),
-                Err((Some(Lost::Leader), open)) => record = open,
+                Err((Some(Lost::Leader), open)) => {
+                    record = open;
+                    // Waiting was not the store's delay.
+                    deadline = Deadline::after(budget(pipeline));
+                }
                 Err((_, open)) => return Lookup::Upstream(Box::new(turn), open),
             },
         }
@@ -103,17 +107,17 @@ async fn across(
             Claimed::Mine(claim) => return Across::Fetch(Some(claim)),
             Claimed::Alone => return Across::Fetch(None),
             Claimed::Changed => {}
-            Claimed::Other => {
+            Claimed::Other(owner) => {
                 has_waited = true;
-                match flight.follow(until, budget(pipeline)).await {
+                match flight.follow(owner, until, budget(pipeline)).await {
                     Followed::Gone => {}
                     Followed::Alone => return Across::Fetch(None),
                     Followed::Answer(answer) => return given(pipeline, exchange, plan, &answer),
                 }
+                // Waiting is not the store's delay: each look after it has a budget of its own.
+                deadline = Deadline::after(budget(pipeline));
             }
         }
-        // Waiting is not the store's delay: each look after it has a budget of its own.
-        deadline = Deadline::after(budget(pipeline));
         let found = find(pipeline, exchange, plan, deadline).await;
         if let Some(hit) = fresh(pipeline, exchange, plan, &found) {
             return Across::Stored(hit, has_waited);

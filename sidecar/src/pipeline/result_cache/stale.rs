@@ -30,11 +30,16 @@ pub(super) fn is_servable(pipeline: &Pipeline, exchange: &Exchange, plan: &Plan,
 /// Refreshes an answer behind its readers; does nothing where that is under way, here or in another process.
 pub(super) fn refresh(pipeline: &Arc<Pipeline>, exchange: &Arc<Exchange>, plan: Plan, found: &Found) {
     let &Found { stamp, seen, .. } = found;
+    // No client waits for them, so nothing else bounds how many there are.
+    let Ok(permit) = pipeline.refreshes.clone().try_acquire_owned() else {
+        return;
+    };
     let Role::Lead(leader) = pipeline.flights.join(plan.flight(&pipeline.key, stamp)) else {
         return;
     };
     let (pipeline, exchange) = (pipeline.clone(), exchange.clone());
     tokio::spawn(async move {
+        let _permit = permit;
         let claimed = match (&pipeline.tiers.shared, stamp) {
             (Some(shared), Some(stamp)) => {
                 let flight = shared.flight(plan.keys.newest, stamp);
@@ -45,7 +50,7 @@ pub(super) fn refresh(pipeline: &Arc<Pipeline>, exchange: &Arc<Exchange>, plan: 
         let claim = match claimed {
             Claimed::Mine(claim) => Some(claim),
             Claimed::Alone => None,
-            Claimed::Other | Claimed::Changed => return,
+            Claimed::Other(_) | Claimed::Changed => return,
         };
         let turn = Turn {
             leader: Some(leader),
@@ -56,9 +61,9 @@ pub(super) fn refresh(pipeline: &Arc<Pipeline>, exchange: &Arc<Exchange>, plan: 
         let marked = mark(&pipeline, &exchange);
         let (client, answer) = oneshot::channel::<Response<Body>>();
         let reading = async {
-            if let Ok(response) = answer.await {
-                // Read to its end, for with that it is stored; whether it ends well is not this reader's to say.
-                drop(response.into_body().collect().await);
+            // Read to its end, for with that it is stored; whether it ends well is not this reader's to say.
+            if let Ok(mut response) = answer.await {
+                while let Some(Ok(_)) = response.body_mut().frame().await {}
             }
         };
         tokio::join!(lead(pipeline, exchange, turn, marked, record, client), reading);
@@ -102,8 +107,13 @@ pub(in crate::pipeline) fn answer(
     reply::stale(exchange, record, hit, failure)
 }
 
+/// Whether a stale answer may be given to this client at all.
+pub(in crate::pipeline) fn is_accepted(exchange: &Exchange) -> bool {
+    exchange.control.max_age.is_none()
+}
+
 /// Whether an answer's fresh life ended less than so long ago, and the client takes stale ones.
 fn is_within(exchange: &Exchange, hit: &Hit, stale_ms: u64) -> bool {
     let over = hit.entry.staleness(exchange.now_ms()).unwrap_or_default();
-    exchange.control.max_age.is_none() && over < Duration::from_millis(stale_ms)
+    is_accepted(exchange) && over < Duration::from_millis(stale_ms)
 }

@@ -20,23 +20,16 @@ impl Store {
     pub(super) async fn replicated(&self, key: &str) -> Result<(), Failure> {
         for _ in 0..WAITS {
             // Asked first: a server without replicas would wait for one in vain.
-            if !self.has_replicas(key).await {
+            if !has_replicas(&heard(self.ask_node_of(key, redis::cmd("ROLE")).await)?) {
                 return Ok(());
             }
             let mut wait = redis::cmd("WAIT");
             wait.arg(1).arg(WAIT_MS);
-            if count(&self.ask_node_of(key, wait).await) != Some(0) {
+            if is_replicated(&heard(self.ask_node_of(key, wait).await)?) {
                 return Ok(());
             }
         }
         Err(Failure::Late)
-    }
-
-    async fn has_replicas(&self, key: &str) -> bool {
-        // master, offset, replicas: each of which is connected now.
-        let role = self.ask_node_of(key, redis::cmd("ROLE")).await;
-        let Ok(Value::Array(role)) = role else { return false };
-        matches!(role.get(2), Some(Value::Array(replicas)) if !replicas.is_empty())
     }
 
     async fn ask_node_of(&self, key: &str, command: redis::Cmd) -> Result<Value, Failure> {
@@ -46,8 +39,39 @@ impl Store {
     }
 }
 
-/// Replicas that have it; none where the server knows no WAIT, which is no reason to refuse the ban.
-fn count(answer: &Result<Value, Failure>) -> Option<u64> {
-    let count: RedisResult<u64> = u64::from_redis_value_ref(answer.as_ref().ok()?).map_err(Into::into);
-    count.ok()
+/// What was answered, nil where the server does not know or allow the command, which is no reason to refuse the ban. A
+/// server that was lost meanwhile may have taken the ban with it.
+fn heard(answer: Result<Value, Failure>) -> Result<Value, Failure> {
+    match answer {
+        Err(Failure::Refused(_)) => Ok(Value::Nil),
+        answer => answer,
+    }
+}
+
+/// `ROLE`: master, offset, replicas, each of which is connected now.
+fn has_replicas(role: &Value) -> bool {
+    let Value::Array(role) = role else { return false };
+    matches!(role.get(2), Some(Value::Array(replicas)) if !replicas.is_empty())
+}
+
+/// `WAIT`: how many replicas have it.
+fn is_replicated(count: &Value) -> bool {
+    let count: RedisResult<u64> = u64::from_redis_value_ref(count).map_err(Into::into);
+    count.map_or(true, |count| count > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_is_lost_meanwhile_has_not_kept_the_ban() {
+        for lost in [Failure::Avoided, Failure::Late, Failure::Silent] {
+            assert!(heard(Err(lost)).is_err());
+        }
+        let refused = Failure::Refused((redis::ErrorKind::Client, "no such command").into());
+        let nothing = heard(Err(refused)).unwrap();
+        assert!(!has_replicas(&nothing) && is_replicated(&nothing));
+        assert!(is_replicated(&Value::Int(1)) && !is_replicated(&Value::Int(0)));
+    }
 }

@@ -83,6 +83,28 @@ impl Server {
         let _: i64 = self.ask(redis::cmd("DEL").arg(name)).await;
     }
 
+    /// The one key whose name has this part, whatever its type, its name before it.
+    pub(crate) async fn copy(&self, part: &str) -> (String, Vec<u8>) {
+        let name = self.name(part).await;
+        let copy = self.ask(redis::cmd("DUMP").arg(&name)).await;
+        (name, copy)
+    }
+
+    /// Puts a copy in the place of what is there.
+    pub(crate) async fn paste(&self, (name, copy): &(String, Vec<u8>)) {
+        let _: String = self
+            .ask(redis::cmd("RESTORE").arg(name).arg(0).arg(copy).arg("REPLACE"))
+            .await;
+    }
+
+    /// Removes the oldest bans of the log whose name has this part.
+    pub(crate) async fn forget_oldest(&self, part: &str, count: usize) {
+        let name = self.name(part).await;
+        let _: i64 = self
+            .ask(redis::cmd("ZREMRANGEBYRANK").arg(name).arg(1).arg(count))
+            .await;
+    }
+
     /// The value of the one key whose name has this part, its name before it.
     pub(crate) async fn dump(&self, part: &str) -> (String, Vec<u8>) {
         let name = self.name(part).await;

@@ -66,7 +66,7 @@ async fn ask_once(world: &World, dice: &mut Dice, process: &Arc<Process>, mut wa
         return world.referee.served(&wanted, asked, process.id, &entry.value);
     }
     world.referee.missed(&wanted, asked, process.id);
-    let Ok(claim) = claim(process, key, &found, dice).await else {
+    let Ok(mut claim) = claim(process, key, &found, dice).await else {
         return;
     };
     wanted.asked = world.referee.now();
@@ -85,7 +85,7 @@ async fn ask_once(world: &World, dice: &mut Dice, process: &Arc<Process>, mut wa
             model: "m".into(),
             value: Bytes::from(serde_json::to_vec(&wanted).unwrap()),
         };
-        process.tiers.admit(key, entry, process.now_ms(), claim);
+        process.tiers.admit(key, entry, process.now_ms(), &mut claim);
         world.referee.bought(wanted);
     }
 }
@@ -99,7 +99,7 @@ async fn claim(process: &Arc<Process>, key: Digest, found: &Found, dice: &mut Di
     match flight.claim(found.seen, Deadline::after(Duration::from_secs(2))).await {
         Claimed::Mine(claim) => Ok(Some(claim)),
         Claimed::Alone => Ok(None),
-        Claimed::Other | Claimed::Changed => Err(()),
+        Claimed::Other(_) | Claimed::Changed => Err(()),
     }
 }
 
