@@ -1,5 +1,4 @@
 //! The committed messages are what `proto/push.proto` says; `LLMCACHE_GENERATE=write` writes them (`make generate`).
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
 use std::fs;
 use std::path::Path;
