@@ -196,3 +196,10 @@ fn controller(metadata: &ObjectMeta) -> Option<OwnerReference> {
         uid: owner.uid.clone(),
     })
 }
+
+impl Pod {
+    /// Whether it has our sidecar.
+    pub fn is_injected(&self) -> bool {
+        self.labels.contains_key(names::LABEL_INJECTED)
+    }
+}

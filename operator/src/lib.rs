@@ -1,8 +1,13 @@
-//! Policies in, snapshots and sidecars out.
+//! Policies in, snapshots and sidecars out: watches → index → plan → push → status.
 //!
-//! [`mod@validate`] and [`mod@compile`] are pure: they never touch a client or a clock.
+//! [`mod@validate`], [`mod@compile`], [`index`], [`plan`] and [`settings`] are pure: they never touch a
+//! client or a clock.
 
 pub mod compile;
+pub mod facts;
+pub mod index;
+pub mod plan;
+pub mod settings;
 pub mod validate;
 
 pub use compile::compile;
