@@ -8,7 +8,9 @@ pub mod facts;
 pub mod index;
 pub mod plan;
 pub mod settings;
+pub mod sidecars;
 pub mod validate;
+pub mod world;
 
 pub use compile::compile;
 pub use validate::{Loaded, Problem, Validated, Warning, load, validate};
