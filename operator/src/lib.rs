@@ -6,10 +6,12 @@
 pub mod compile;
 pub mod facts;
 pub mod index;
+pub mod metrics;
 pub mod plan;
 pub mod settings;
 pub mod sidecars;
 pub mod validate;
+pub mod watch;
 pub mod world;
 
 pub use compile::compile;
