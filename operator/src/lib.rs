@@ -4,6 +4,7 @@
 //! client or a clock.
 
 pub mod compile;
+pub mod conditions;
 pub mod facts;
 pub mod index;
 pub mod metrics;
