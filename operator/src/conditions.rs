@@ -116,21 +116,30 @@ impl Said {
     }
 }
 
-/// State of one pod's sidecar under a program; none = it is to pass everything through.
-pub fn state(pod: &Pod, program: Option<&Program>, facts: &Facts<'_>) -> State {
+/// State of one pod's sidecar under a program (none = it is to pass everything through), last heard at `heard_ms` where it is
+/// not connected.
+pub fn state(pod: &Pod, program: Option<&Program>, sighting: Option<&Sighting>, heard_ms: i64, now_ms: i64) -> State {
     let wanted = program.map_or("", |program| program.revision.as_str());
     let ordered_ms = program.map_or(0, |program| program.since_ms);
-    let Some(sighting) = facts.sightings.get(&pod.uid) else {
-        let heard_ms = facts.last_heard_ms.get(&pod.uid).copied().unwrap_or_default();
-        return waiting(heard_ms.max(pod.created_ms).max(facts.since_ms), facts.now_ms);
+    let Some(sighting) = sighting else {
+        return waiting(heard_ms.max(pod.created_ms), now_ms);
     };
-    if sighting.acked.as_deref() == Some(wanted) && sighting.nacked != wanted {
+    if sighting.acked.as_deref() == Some(wanted) && (wanted.is_empty() || sighting.nacked != wanted) {
         State::Serving
     } else if !sighting.nacked.is_empty() && sighting.nacked == wanted {
         State::Rejected
     } else {
         let connected_ms = i64::try_from(sighting.connected_ms).unwrap_or_default();
-        waiting(connected_ms.max(ordered_ms), facts.now_ms)
+        waiting(connected_ms.max(ordered_ms), now_ms)
+    }
+}
+
+impl Facts<'_> {
+    fn state(&self, pod: &Pod) -> State {
+        let heard_ms = self.last_heard_ms.get(&pod.uid).copied().unwrap_or_default();
+        let program = self.judged.program.as_deref();
+        let sighting = self.sightings.get(&pod.uid);
+        state(pod, program, sighting, heard_ms.max(self.since_ms), self.now_ms)
     }
 }
 
@@ -146,7 +155,7 @@ fn counts(facts: &Facts<'_>) -> SidecarCounts {
     let mut counts = SidecarCounts::default();
     for pod in &facts.pods {
         counts.matched += 1;
-        match state(pod, facts.judged.program.as_deref(), facts) {
+        match facts.state(pod) {
             State::Serving => counts.serving += 1,
             State::Pending => counts.pending += 1,
             State::Stale => counts.stale += 1,
@@ -194,9 +203,10 @@ fn programmed(facts: &Facts<'_>, counts: &SidecarCounts, before: &LLMCachePolicy
     let was_true = before.conditions.iter().any(|known| {
         known.type_ == condition::PROGRAMMED && known.status == "True" && before.revision.as_deref() == revision
     });
-    let connected_pending = facts.pods.iter().any(|pod| {
-        facts.sightings.contains_key(&pod.uid) && state(pod, judged.program.as_deref(), facts) == State::Pending
-    });
+    let connected_pending = facts
+        .pods
+        .iter()
+        .any(|pod| facts.sightings.contains_key(&pod.uid) && facts.state(pod) == State::Pending);
     let is_refused = judged
         .refusal
         .as_ref()
@@ -279,7 +289,7 @@ fn first_reason(facts: &Facts<'_>) -> String {
 
 /// The first stale pods by name.
 fn stale_names(facts: &Facts<'_>) -> String {
-    let is_stale = |pod: &&&Pod| state(pod, facts.judged.program.as_deref(), facts) == State::Stale;
+    let is_stale = |pod: &&&Pod| facts.state(pod) == State::Stale;
     let mut names: Vec<&str> = facts
         .pods
         .iter()

@@ -11,6 +11,7 @@ pub mod metrics;
 pub mod plan;
 pub mod settings;
 pub mod sidecars;
+pub mod status;
 pub mod validate;
 pub mod watch;
 pub mod world;
