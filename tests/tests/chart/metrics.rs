@@ -1,0 +1,175 @@
+//! Dashboards and alerts ask only for families and labels that the manual lists, and the manual lists what the programs
+//! register.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use llmcache_tests::kit::queries;
+
+use crate::{assert_none, text, yaml};
+
+/// Labels that scraping adds, and the one of histograms.
+const ADDED: [&str; 3] = ["namespace", "pod", "le"];
+/// What a histogram's name may end in.
+const PARTS: [&str; 3] = ["_bucket", "_sum", "_count"];
+
+#[test]
+fn dashboards_and_alerts_ask_for_what_exists() {
+    let families = families();
+    let alerts = yaml(&text("prometheus/alerts.yaml"));
+    let alerts = alerts["groups"][0]["rules"].as_array().unwrap().iter();
+    let alerts = alerts.map(|rule| ("alerts".to_owned(), rule["expr"].as_str().unwrap().to_owned()));
+    let queries = queries("5m").unwrap().into_iter();
+    let mut problems = Vec::new();
+    for (place, expr) in queries.map(|query| (query.dashboard, query.expr)).chain(alerts) {
+        for (name, matched) in selectors(&expr) {
+            let family = PARTS.iter().find_map(|part| name.strip_suffix(part));
+            let family = family.filter(|family| families.contains_key(*family)).unwrap_or(&name);
+            let Some(labels) = families.get(family) else {
+                problems.push(format!("{place}: {name} is not in the manual"));
+                continue;
+            };
+            let unknown = matched
+                .iter()
+                .filter(|label| !labels.contains(*label) && !ADDED.contains(&label.as_str()));
+            problems.extend(unknown.map(|label| format!("{place}: {name} has no label {label}")));
+        }
+        let known: BTreeSet<_> = families.values().flatten().map(String::as_str).chain(ADDED).collect();
+        let unknown = grouped(&expr).into_iter().filter(|label| !known.contains(label.as_str()));
+        problems.extend(unknown.map(|label| format!("{place}: grouped by {label}, which nothing has")));
+    }
+    assert_none(&problems);
+}
+
+#[test]
+fn the_manual_lists_what_the_programs_register() {
+    let registered = registered("sidecar/src/metrics", "llmcache_")
+        .into_iter()
+        .chain(registered("operator/src", "llmcache_operator_"))
+        .collect::<BTreeSet<_>>();
+    let listed: BTreeSet<_> = families().into_keys().collect();
+    let mut problems: Vec<_> = registered
+        .difference(&listed)
+        .map(|name| format!("{name} is registered and not in the manual"))
+        .collect();
+    problems.extend(listed.difference(&registered).map(|name| format!("{name} is in the manual and not registered")));
+    assert_none(&problems);
+}
+
+#[test]
+fn selectors_and_groups_are_found() {
+    let expr = "sum by (layer) (rate(llmcache_a_total{x=\"1\", y=~\"z,{b}\"}[5m])) / on () llmcache_b";
+    let found: Vec<_> = selectors(expr);
+    assert_eq!(found[0], ("llmcache_a_total".into(), vec!["x".into(), "y".into()]));
+    assert_eq!(found[1], ("llmcache_b".into(), Vec::<String>::new()));
+    assert_eq!(grouped(expr), ["layer"]);
+}
+
+/// Families and their labels, from the manual's table.
+fn families() -> BTreeMap<String, Vec<String>> {
+    let manual = text("README.md");
+    let rows = manual.lines().filter_map(|line| line.strip_prefix("| `llmcache_"));
+    let families: BTreeMap<_, _> = rows
+        .map(|row| {
+            let mut cells = row.split(" | ");
+            let name = cells.next().unwrap().trim_end_matches('`');
+            let labels = cells.next().unwrap().split('`').skip(1).step_by(2);
+            (format!("llmcache_{name}"), labels.map(str::to_owned).collect())
+        })
+        .collect();
+    assert!(!families.is_empty(), "the manual has a table of metrics");
+    families
+}
+
+/// Names of families in the sources below `folder`: literals of one word that end like a metric and stand where
+/// something is registered.
+fn registered(folder: &str, prefix: &str) -> BTreeSet<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut names = BTreeSet::new();
+    for path in sources(&root.join(folder)) {
+        let source = fs::read_to_string(&path).unwrap();
+        let code = source.split("#[cfg(test)]").next().unwrap();
+        let literals = code.split('"').skip(1).step_by(2);
+        names.extend(literals.filter(|word| is_family(word)).map(|word| format!("{prefix}{word}")));
+    }
+    names
+}
+
+fn sources(folder: &Path) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let is_metrics = path.to_string_lossy().contains("/metrics");
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if is_metrics && !path.ends_with("tests.rs") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+fn is_family(word: &str) -> bool {
+    const UNITS: [&str; 3] = ["_total", "_seconds", "_open"];
+    const GAUGES: [&str; 7] = [
+        "injected_without_traffic",
+        "is_leader",
+        "policies",
+        "push_connected",
+        "push_connections",
+        "sidecars",
+        "uninjected_pods",
+    ];
+    let is_name = word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    is_name && (UNITS.iter().any(|unit| word.ends_with(unit)) || GAUGES.contains(&word))
+}
+
+/// Metric names of an expression, each with the labels its selector names.
+fn selectors(expr: &str) -> Vec<(String, Vec<String>)> {
+    let mut found = Vec::new();
+    let mut rest = expr;
+    while let Some(at) = rest.find("llmcache_") {
+        rest = &rest[at..];
+        let end = rest.find(|letter: char| !is_word(letter)).unwrap_or(rest.len());
+        let (name, after) = rest.split_at(end);
+        let labels = after.strip_prefix('{').map_or(Vec::new(), matched);
+        found.push((name.to_owned(), labels));
+        rest = after;
+    }
+    found
+}
+
+/// Labels of a selector whose brace is open.
+fn matched(selector: &str) -> Vec<String> {
+    // Every second piece between quotes is outside of them.
+    let outside = selector.split('"').step_by(2);
+    let mut labels = Vec::new();
+    for piece in outside {
+        let (piece, is_last) = piece.split_once('}').map_or((piece, false), |(piece, _)| (piece, true));
+        let label = piece.trim_matches(|letter: char| !is_word(letter));
+        if !label.is_empty() {
+            labels.push(label.to_owned());
+        }
+        if is_last {
+            break;
+        }
+    }
+    labels
+}
+
+/// Labels of `by (…)` and `on (…)`.
+fn grouped(expr: &str) -> Vec<String> {
+    let mut labels = Vec::new();
+    for word in ["by (", "on ("] {
+        for piece in expr.split(word).skip(1) {
+            let list = piece.split(')').next().unwrap();
+            labels.extend(list.split(',').map(|label| label.trim().to_owned()).filter(|label| !label.is_empty()));
+        }
+    }
+    labels
+}
+
+fn is_word(letter: char) -> bool {
+    letter.is_ascii_alphanumeric() || letter == '_'
+}
