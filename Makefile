@@ -40,6 +40,7 @@ bench: ## Measure against direct calls and nginx, beside the targets (ARGS go to
 	@cargo build --release $(LOCKED) -p llmcache-cli -p llmcache-tests --bin kubectl-llmcache --bin bench
 	@exec "$$CARGO_TARGET_DIR/release/bench" $(ARGS)
 
-generate: ## Write the CRDs and the policy reference from the Rust types
+generate: ## Write the CRDs, their reference and the push messages from their sources
 	@tests/setup/packages.sh rust
-	@cargo run $(LOCKED) -p llmcache-crds --bin generate-crds
+	@cargo run $(LOCKED) --bin generate-crds
+	@LLMCACHE_GENERATE=write cargo test $(LOCKED) --workspace --test messages

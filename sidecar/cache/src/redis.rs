@@ -33,7 +33,6 @@ mod sweep;
 pub(crate) mod tests;
 
 pub use claim::{CLAIM, Claim, Claimed, Flight, Followed};
-pub use names::namespace_prefix;
 pub use notes::{NOTE_MAX, Note, Notes, Over};
 pub(crate) use read::Read;
 pub(crate) use sweep::{Sweep, Swept};
@@ -49,8 +48,6 @@ pub use server::{FORMS, Server, UrlError};
 pub struct Place {
     /// Keys of the namespace: they seal the values and hide the names.
     pub keys: Keyring,
-    /// Name of the namespace.
-    pub namespace: String,
     /// Name of the policy.
     pub policy: String,
     /// Largest sealed value in bytes; a larger one is neither written nor read whole.
@@ -193,7 +190,7 @@ impl Drop for Redis {
 impl Store {
     fn new(link: Link, place: Place, stats: Arc<StoreStats>) -> Self {
         let Keyring { newest, previous } = place.keys;
-        let domain = |key| Domain::new(key, &place.namespace, &place.policy);
+        let domain = |key| Domain::new(key, &place.policy);
         let domains: Vec<Domain> = [Some(newest), previous].into_iter().flatten().map(domain).collect();
         Self {
             link,

@@ -30,3 +30,33 @@ pub const HEADER_SAVED_USD: &str = "x-llmcache-saved-usd";
 pub const HEADER_PIN: &str = "x-llmcache-pin";
 /// Request: tags of the answer, comma-separated.
 pub const HEADER_TAGS: &str = "x-llmcache-tags";
+/// Audience of the tokens that sidecars and operator replicas show each other.
+pub const AUDIENCE: &str = "llmcache.dev";
+/// Folder of the projected token, whose file is `token`.
+pub const TOKEN_FOLDER: &str = "/var/run/llmcache/token";
+/// Folder of the last-good snapshot.
+pub const STATE_FOLDER: &str = "/var/run/llmcache/state";
+/// Service of the operator.
+pub const SERVICE: &str = "llmcache-operator";
+/// Port on which the operator serves push.
+pub const PUSH_PORT: u16 = 15443;
+/// Port on which the operator serves its webhook.
+pub const WEBHOOK_PORT: u16 = 15444;
+/// User and group of our containers.
+pub const UID: i64 = 64535;
+/// Label of every pod that has our sidecar.
+pub const LABEL_INJECTED: &str = "llmcache.dev/injected";
+/// Annotation (pod template, owner) and label (namespace) that asks for a sidecar or refuses it: `enabled`, `disabled`.
+pub const ANNOTATION_INJECT: &str = "llmcache.dev/inject";
+/// Annotation that the webhook copies from an owner into its pod template.
+pub const ANNOTATION_FROM_OWNER: &str = "llmcache.dev/inject-from-owner";
+/// Pod annotation: name of the policy that alone applies.
+pub const ANNOTATION_POLICY: &str = "llmcache.dev/policy";
+/// Pod annotation: port of the proxy, 1024–65535; default [`PROXY_PORT`].
+pub const ANNOTATION_PROXY_PORT: &str = "llmcache.dev/proxy-port";
+/// Pod annotation: port of `/livez`, `/readyz` and `/metrics`, 1024–65535; default [`ADMIN_PORT`].
+pub const ANNOTATION_ADMIN_PORT: &str = "llmcache.dev/admin-port";
+/// Pod annotation: requests and limits, such as `cpu=20m/1,memory=64Mi/256Mi`.
+pub const ANNOTATION_RESOURCES: &str = "llmcache.dev/resources";
+/// Pod annotation: least important log line, `error` … `trace`; default `info`.
+pub const ANNOTATION_LOG_LEVEL: &str = "llmcache.dev/log-level";

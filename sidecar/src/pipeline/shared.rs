@@ -93,7 +93,9 @@ impl Pipeline {
             ..
         } = config;
         let derive = |secret: Vec<u8>| {
-            NamespaceKey::derive(&secret, &namespace).map_err(|error| Error::Secret(error.to_string()))
+            let key = llmcache_policy::NamespaceKey::derive(&secret, &namespace);
+            key.map(|key| NamespaceKey::new(key.bytes(), key.redis_prefix()))
+                .map_err(|error| Error::Secret(error.to_string()))
         };
         let key = derive(secret)?;
         let previous_key = previous_secret.map(derive).transpose()?;
@@ -104,7 +106,7 @@ impl Pipeline {
             newest: key.clone(),
             previous: previous_key.clone(),
         };
-        let shared = redis.map(|server| Redis::open(&server, place(&snapshot, keys.clone(), namespace)));
+        let shared = redis.map(|server| Redis::open(&server, place(&snapshot, keys.clone())));
         let notes = shared.as_ref().map(|redis| redis.notes(routing::CONVERSATION_IDLE));
         let metrics = Arc::new(Metrics::new(&policy, REASONS)?);
         let started = Timestamp::now();
@@ -209,11 +211,10 @@ impl Pipeline {
 }
 
 /// Where this policy's answers live on a shared store.
-fn place(snapshot: &Snapshot, keys: Keyring, namespace: String) -> Place {
+fn place(snapshot: &Snapshot, keys: Keyring) -> Place {
     let policy = &snapshot.result_cache;
     Place {
         keys,
-        namespace,
         policy: snapshot.identity.name.clone(),
         value_bytes: max_entry_bytes(snapshot),
         longest_life: Duration::from_millis(policy.max_age_ms.max(policy.embeddings.max_age_ms)),
