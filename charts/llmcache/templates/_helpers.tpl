@@ -111,12 +111,15 @@ prices:
 {{- $names | compact | uniq | sortAlpha | toJson }}
 {{- end }}
 
-{{/* Ports of stores outside this chart, a JSON list. */}}
+{{/* Ports of stores outside this chart, a JSON list; sentinels name a master that listens where Redis does. */}}
 {{- define "llmcache.storePorts" -}}
 {{- $ports := list }}
 {{- range $class := .Values.storeClasses }}
   {{- range (dig "redis" "addresses" list $class) }}
     {{- $ports = append $ports (splitList ":" . | last | int) }}
+  {{- end }}
+  {{- if eq (dig "redis" "mode" "" $class) "Sentinel" }}
+    {{- $ports = append $ports 6379 }}
   {{- end }}
   {{- with (dig "qdrant" "url" "" $class) }}
     {{- $host := (urlParse .).host }}

@@ -94,11 +94,11 @@ fn closed(schema: &Value) -> Value {
     match schema {
         Value::Object(fields) => {
             let kept = fields.iter().filter(|(name, _)| !name.starts_with("x-kubernetes-"));
-            let mut closed: Map<String, Value> = kept.map(|(name, field)| (name.clone(), self::closed(field))).collect();
-            if closed.get("type").is_some_and(|kind| kind == "object") && closed.contains_key("properties") {
-                closed.insert("additionalProperties".into(), false.into());
+            let mut strict: Map<String, Value> = kept.map(|(name, field)| (name.clone(), closed(field))).collect();
+            if strict.get("type").is_some_and(|kind| kind == "object") && strict.contains_key("properties") {
+                strict.insert("additionalProperties".into(), false.into());
             }
-            Value::Object(closed)
+            Value::Object(strict)
         }
         Value::Array(list) => list.iter().map(closed).collect(),
         other => other.clone(),
