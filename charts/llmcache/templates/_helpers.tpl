@@ -206,4 +206,17 @@ spec:
     {{- fail "redis.enabled: the chart's own Redis needs the operator's CA; set certificates.mode=Self, or name your own Redis in storeClasses" }}
   {{- end }}
 {{- end }}
+{{- range $name, $class := .Values.storeClasses }}
+  {{- with $class.redis }}
+    {{- if and (dig "tls" "caSecret" "" .) (not (dig "tls" "enabled" false .)) }}
+      {{- fail (printf "storeClasses.%s.redis.tls.caSecret: with TLS off; set tls.enabled, or leave caSecret out" $name) }}
+    {{- end }}
+    {{- if and (eq (.credentials | default "shared") "perNamespace") (not .secretName) }}
+      {{- fail (printf "storeClasses.%s.redis.secretName: needed with credentials perNamespace; name the Secret with the login of an admin" $name) }}
+    {{- end }}
+    {{- if and (eq (.mode | default "Single") "Single") (gt (len .addresses) 1) }}
+      {{- fail (printf "storeClasses.%s.redis.addresses: %d with mode Single; write one, or mode Cluster" $name (len .addresses)) }}
+    {{- end }}
+  {{- end }}
+{{- end }}
 {{- end }}

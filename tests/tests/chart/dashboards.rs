@@ -89,7 +89,10 @@ fn variables_are_declared_and_used() {
         }
         let written: String = json["panels"].to_string();
         for variable in declared {
-            assert!(written.contains(&format!("${variable}")), "{name}: ${variable} is not used");
+            assert!(
+                written.contains(&format!("${variable}")),
+                "{name}: ${variable} is not used"
+            );
         }
     }
 }
@@ -132,7 +135,9 @@ fn what_was_promised_is_there() {
         ("savings", "Saved per hour by layer, and net"),
         ("savings", "Saved, net"),
     ] {
-        let is_there = all.iter().any(|query| query.dashboard == dashboard && query.panel == panel);
+        let is_there = all
+            .iter()
+            .any(|query| query.dashboard == dashboard && query.panel == panel);
         assert!(is_there, "{dashboard} lacks {panel:?}");
     }
 }

@@ -16,7 +16,10 @@ fn the_chart_installs_every_definition_as_it_was_generated() {
     for name in &wanted {
         let definition = fs::read_to_string(source.join(name)).unwrap();
         // The template adds the annotation that keeps them; a second `annotations` would be lost.
-        assert!(!definition.contains("\n  annotations:"), "{name} has annotations already");
+        assert!(
+            !definition.contains("\n  annotations:"),
+            "{name} has annotations already"
+        );
         assert_generated(chart("files/crds").join(name), &definition);
     }
     assert_eq!(names(&chart("files/crds")), wanted);

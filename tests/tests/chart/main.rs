@@ -48,6 +48,9 @@ fn assert_generated(path: PathBuf, wanted: &str) {
 fn promtool(arguments: &[&str]) {
     let run = Command::new("promtool").args(arguments).output();
     let run = run.expect("promtool is there: tests/setup/packages.sh prometheus installs it");
-    let (out, err) = (String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
+    let (out, err) = (
+        String::from_utf8_lossy(&run.stdout),
+        String::from_utf8_lossy(&run.stderr),
+    );
     assert!(run.status.success(), "promtool {arguments:?}: {out}{err}");
 }

@@ -8,7 +8,10 @@ use serde_json::{Map, Value, json};
 
 use crate::{assert_generated, assert_none, text, yaml};
 
-const TABLE: [&str; 2] = ["<!-- values, written by `make generate` -->\n", "<!-- end of values -->\n"];
+const TABLE: [&str; 2] = [
+    "<!-- values, written by `make generate` -->\n",
+    "<!-- end of values -->\n",
+];
 /// Words by which a description says that a map is open on purpose.
 const OPEN: [&str; 2] = ["(free map", "as Kubernetes writes it"];
 
@@ -33,7 +36,10 @@ fn defaults_take_the_fields_of_a_policy_as_the_definition_has_them() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let definition = yaml(&std::fs::read_to_string(root.join("crds/llmcachepolicies.yaml")).unwrap());
     let policy = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
-    schema["definitions"]["policySpec"] = closed(policy);
+    let mut spec = closed(policy);
+    // Defaults are for every pod that no policy selects.
+    spec["properties"].as_object_mut().unwrap().remove("selector");
+    schema["definitions"]["policySpec"] = spec;
     let wanted = serde_json::to_string_pretty(&schema).unwrap() + "\n";
     assert_generated(chart("values.schema.json"), &wanted);
 }
@@ -41,7 +47,9 @@ fn defaults_take_the_fields_of_a_policy_as_the_definition_has_them() {
 #[test]
 fn the_manual_has_every_value() {
     let manual = text("README.md");
-    let (head, rest) = manual.split_once(TABLE[0]).expect("the manual has a place for the table of values");
+    let (head, rest) = manual
+        .split_once(TABLE[0])
+        .expect("the manual has a place for the table of values");
     let (_, tail) = rest.split_once(TABLE[1]).expect("the table of values ends");
     let mut table = "\n| value | type | default | meaning |\n|---|---|---|---|\n".to_owned();
     rows("", &schema(), Some(&yaml(&text("values.yaml"))), &mut table);
@@ -107,14 +115,25 @@ fn closed(schema: &Value) -> Value {
 
 fn rows(path: &str, schema: &Value, default: Option<&Value>, table: &mut String) {
     for (name, field) in schema["properties"].as_object().into_iter().flatten() {
-        let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+        let path = if path.is_empty() {
+            name.clone()
+        } else {
+            format!("{path}.{name}")
+        };
         let default = default.map(|values| &values[name.as_str()]);
         let (kind, inner) = kind(field);
         let is_block = field["properties"].is_object() && field["type"] == "object";
         if !is_block {
             let shown = default.map_or("–".to_owned(), shown);
-            let meaning = field["description"].as_str().unwrap_or("The fields of a policy's `spec`.");
-            writeln!(table, "| `{path}` | {kind} | {shown} | {} |", meaning.replace('|', "\\|")).unwrap();
+            let meaning = field["description"]
+                .as_str()
+                .unwrap_or("The fields of a policy's `spec`.");
+            writeln!(
+                table,
+                "| `{path}` | {kind} | {shown} | {} |",
+                meaning.replace('|', "\\|")
+            )
+            .unwrap();
         }
         match inner {
             Some((suffix, inner)) => rows(&format!("{path}{suffix}"), inner, None, table),
@@ -126,12 +145,21 @@ fn rows(path: &str, schema: &Value, default: Option<&Value>, table: &mut String)
 /// Type and bounds in words, and what the members of a list or map are.
 fn kind(field: &Value) -> (String, Option<(&'static str, &Value)>) {
     if let Some(words) = field["enum"].as_array() {
-        let words: Vec<_> = words.iter().map(|word| format!("`{}`", word.as_str().unwrap())).collect();
+        let words: Vec<_> = words
+            .iter()
+            .map(|word| format!("`{}`", word.as_str().unwrap()))
+            .collect();
         return (words.join(", "), None);
     }
-    let kind = field["type"].as_str().or_else(|| field["type"][0].as_str()).unwrap_or("block");
+    let kind = field["type"]
+        .as_str()
+        .or_else(|| field["type"][0].as_str())
+        .unwrap_or("block");
     match kind {
-        "array" => (format!("list, at most {}", field["maxItems"]), Some(("[]", &field["items"]))),
+        "array" => (
+            format!("list, at most {}", field["maxItems"]),
+            Some(("[]", &field["items"])),
+        ),
         "object" if field["additionalProperties"].is_object() => {
             ("map".into(), Some((".NAME", &field["additionalProperties"])))
         }
