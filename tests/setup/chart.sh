@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The chart as helm makes it: lint, rendered files, refused values, dashboards, and every object against an API server.
-# Wants helm, kubectl and go, and in KUBECONFIG an API server that holds nothing yet. LLMCACHE_UPDATE=1 writes the
+# Which objects call the webhook is asked of the same server. Wants helm, kubectl and go, and in KUBECONFIG an API server that holds nothing yet. LLMCACHE_UPDATE=1 writes the
 # rendered files of tests/chart anew instead of comparing them.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -85,6 +85,60 @@ against_the_server() {
   for name in default full provided notes; do dry_run "$name"; done
 }
 
+# object KIND NAMESPACE ANNOTATIONS TEMPLATE_ANNOTATIONS: as kubectl takes it.
+object() {
+  local secure='{allowPrivilegeEscalation: false, runAsNonRoot: true, capabilities: {drop: [ALL]}, seccompProfile: {type: RuntimeDefault}}'
+  local metadata="{name: app, namespace: $2, annotations: $3}" pod="containers: [{name: app, image: \"app:1\", securityContext: $secure}]"
+  local template="{metadata: {labels: {app: app}, annotations: $4}, spec: {$pod}}" selector='{matchLabels: {app: app}}'
+  local job="{template: {metadata: {annotations: $4}, spec: {restartPolicy: Never, $pod}}}"
+  case $1 in
+    Pod) echo "{apiVersion: v1, kind: Pod, metadata: $metadata, spec: {$pod}}" ;;
+    Deployment) echo "{apiVersion: apps/v1, kind: $1, metadata: $metadata, spec: {replicas: 0, selector: $selector, template: $template}}" ;;
+    StatefulSet) echo "{apiVersion: apps/v1, kind: $1, metadata: $metadata, spec: {replicas: 0, serviceName: app, selector: $selector, template: $template}}" ;;
+    DaemonSet) echo "{apiVersion: apps/v1, kind: $1, metadata: $metadata, spec: {selector: $selector, template: $template}}" ;;
+    Job) echo "{apiVersion: batch/v1, kind: Job, metadata: $metadata, spec: $job}" ;;
+    CronJob) echo "{apiVersion: batch/v1, kind: CronJob, metadata: $metadata, spec: {schedule: '@yearly', jobTemplate: {spec: $job}}}" ;;
+  esac
+}
+
+# Nothing answers behind the webhook, so each call fails open and the API server counts it.
+calls() { kubectl get --raw /metrics | sed -n 's/^apiserver_admission_webhook_fail_open_count{name="\(.*\)\.llmcache\.dev".*} \(.*\)/\1 \2/p' | sort; }
+
+# expect ENTRY COMMAND…: which entry a command calls; - means none.
+expect() {
+  local entry=$1 before called
+  shift
+  before=$(calls)
+  "$@" >/dev/null
+  called=$(comm -13 <(echo "$before") <(calls) | cut -d ' ' -f 1)
+  [ "${called:--}" = "$entry" ] || fail "$* calls '${called:-nothing}' instead of '$entry'"
+  ok
+}
+
+create() { object "$@" | kubectl create --dry-run=server -f -; }
+
+webhooks() {
+  local entry kind namespace annotations template
+  for namespace in plain labelled build; do kubectl create namespace "$namespace"; done
+  kubectl label namespace labelled llmcache.dev/inject=enabled
+  helm install "${release[@]}" --set 'webhook.excludedNamespaces={build}' >/dev/null
+  until create Pod plain '{llmcache.dev/inject: enabled}' '{}' >/dev/null && calls | grep -q '^pods '; do sleep 0.1; done
+  while IFS=$'\t' read -r entry kind namespace annotations template; do
+    expect "$entry" create "$kind" "$namespace" "$annotations" "$template"
+  done < <(grep -v '^#' tests/chart/webhooks.tsv)
+  # Updates: what is annotated, what was, what keeps the copied key; a scale and a Job's update are nobody's.
+  object Deployment plain '{}' '{}' | kubectl create -f - >/dev/null
+  local on=(kubectl --namespace plain annotate deployment app)
+  expect owners "${on[@]}" llmcache.dev/inject=enabled
+  expect - kubectl --namespace plain scale deployment app --replicas 0
+  expect owners "${on[@]}" llmcache.dev/inject-
+  expect - "${on[@]}" other=x
+  object Job plain '{}' '{}' | sed 's/spec: {template/spec: {suspend: true, template/' | kubectl create -f - >/dev/null
+  expect - kubectl --namespace plain annotate job app llmcache.dev/inject=enabled
+  ! kubectl get --raw /metrics | grep -q '^apiserver_admission_match_condition_evaluation_errors_total.*llmcache' || fail 'a match condition errs'
+  helm uninstall llmcache --namespace llmcache-system
+}
+
 # What an apply must leave alone, and what must outlive the release.
 live() {
   local webhook=mutatingwebhookconfiguration/llmcache-operator bundle=Y2E= kept definitions
@@ -110,5 +164,6 @@ compare full -f "$full"
 refuse
 dashboards
 against_the_server
+webhooks
 live
 printf '%d passed, 0 failed\n' "$passed"
