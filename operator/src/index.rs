@@ -19,7 +19,7 @@ pub enum Delta<T> {
     /// All objects there are, after a first or repeated list.
     All(Vec<T>),
     /// One object is new or changed.
-    One(T),
+    One(Box<T>),
     /// One object is gone.
     Gone(Key),
 }
@@ -141,7 +141,7 @@ fn take<T: Keyed>(table: &mut Table<T>, delta: Delta<T>) -> bool {
             return true;
         }
         Delta::One(object) => {
-            table.insert(object.key(), Arc::new(object));
+            table.insert(object.key(), Arc::from(object));
         }
         Delta::Gone(key) => {
             table.remove(&key);

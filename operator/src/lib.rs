@@ -1,9 +1,16 @@
-//! Policies in, snapshots and sidecars out.
+//! Policies in, snapshots and sidecars out: watches → index → plan → push → status.
 //!
-//! [`mod@validate`] and [`mod@compile`] are pure: they never touch a client or a clock.
+//! [`mod@validate`], [`mod@compile`], [`index`], [`plan`] and [`settings`] are pure: they never touch a
+//! client or a clock.
 
 pub mod compile;
+pub mod facts;
+pub mod index;
+pub mod plan;
+pub mod settings;
+pub mod sidecars;
 pub mod validate;
+pub mod world;
 
 pub use compile::compile;
 pub use validate::{Loaded, Problem, Validated, Warning, load, validate};
