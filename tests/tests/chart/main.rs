@@ -7,6 +7,7 @@ mod dashboards;
 mod definitions;
 mod manual;
 mod metrics;
+mod settings;
 mod values;
 
 use std::path::PathBuf;
