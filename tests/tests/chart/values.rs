@@ -124,7 +124,7 @@ fn rows(path: &str, schema: &Value, default: Option<&Value>, table: &mut String)
         let (kind, inner) = kind(field);
         let is_block = field["properties"].is_object() && field["type"] == "object";
         if !is_block {
-            let shown = default.map_or("–".to_owned(), shown);
+            let shown = default.map_or_else(|| "–".to_owned(), shown);
             let meaning = field["description"]
                 .as_str()
                 .unwrap_or("The fields of a policy's `spec`.");
