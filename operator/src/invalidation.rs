@@ -28,7 +28,7 @@ mod tests;
 mod write;
 
 pub use book::{BanBook, MAX_BANS};
-pub use judge::{Verdict, judge};
+pub use judge::{Outcome, Verdict, judge};
 pub use outdated::outdated;
 
 /// Label of an invalidation that a policy's `onChange` made: the policy's name, cut to what a label may hold.
