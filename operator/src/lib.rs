@@ -6,17 +6,23 @@
 pub mod admin;
 pub mod compile;
 pub mod conditions;
+pub mod credentials;
+pub mod events;
 pub mod facts;
 pub mod identity;
 pub mod index;
+pub mod invalidation;
 pub mod metrics;
+pub mod on_change;
 pub mod plan;
 pub mod push;
 pub mod settings;
 pub mod sidecars;
 pub mod status;
+pub mod stores;
 pub mod validate;
 pub mod watch;
+pub mod watchdog;
 pub mod world;
 
 pub use compile::compile;
