@@ -4,12 +4,16 @@
 //! client or a clock.
 
 pub mod compile;
+pub mod conditions;
 pub mod facts;
 pub mod index;
+pub mod metrics;
 pub mod plan;
 pub mod settings;
 pub mod sidecars;
+pub mod status;
 pub mod validate;
+pub mod watch;
 pub mod world;
 
 pub use compile::compile;
