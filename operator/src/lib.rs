@@ -3,6 +3,7 @@
 //! [`mod@validate`], [`mod@compile`], [`index`], [`plan`] and [`settings`] are pure: they never touch a
 //! client or a clock.
 
+pub mod check;
 pub mod compile;
 pub mod conditions;
 pub mod facts;
