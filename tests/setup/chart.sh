@@ -149,6 +149,28 @@ webhooks() {
   helm uninstall llmcache --namespace llmcache-system
 }
 
+# Nothing runs pods here: the test's pod is told that it has succeeded. Around it: its rights, and that nothing stays.
+helm_test() {
+  local account=system:serviceaccount:llmcache-system:llmcache-check run answer
+  kubectl delete namespace llmcache-check
+  kubectl delete serviceaccount llmcache-check --namespace llmcache-system
+  helm install "${release[@]}" >/dev/null
+  for run in first second; do
+    helm test llmcache --namespace llmcache-system --timeout 60s >"$work/test" 2>&1 &
+    until kubectl get pod llmcache-check --namespace llmcache-system >/dev/null 2>&1; do kill -0 $! || fail "the $run helm test ends early: $(cat "$work/test")"; done
+    kubectl auth can-i create pods --namespace llmcache-check --as "$account" || fail 'the test may not create its pod'
+    for answer in 'create pods --namespace shop' 'get pods --namespace llmcache-check' 'create deployments --namespace llmcache-check' 'get secrets --namespace llmcache-system'; do
+      ! kubectl auth can-i $answer --as "$account" >/dev/null || fail "the test may $answer"
+    done
+    kubectl patch pod llmcache-check --namespace llmcache-system --subresource status -p '{"status": {"phase": "Succeeded"}}'
+    wait $! || fail "the $run helm test fails: $(cat "$work/test")"
+    ! kubectl get namespace llmcache-check 2>/dev/null || fail 'the namespace of the test stays'
+    ! kubectl get serviceaccount,pod llmcache-check --namespace llmcache-system 2>/dev/null || fail 'something of the test stays'
+    ok
+  done
+  helm uninstall llmcache --namespace llmcache-system
+}
+
 # What an apply must leave alone, and what must outlive the release.
 live() {
   local webhook=mutatingwebhookconfiguration/llmcache-operator bundle=Y2E= kept definitions
@@ -176,5 +198,6 @@ refuse
 dashboards
 against_the_server
 webhooks
+helm_test
 live
 printf '%d passed, 0 failed\n' "$passed"
