@@ -3,13 +3,16 @@
 //! [`mod@validate`], [`mod@compile`], [`index`], [`plan`] and [`settings`] are pure: they never touch a
 //! client or a clock.
 
+pub mod admin;
 pub mod check;
 pub mod compile;
 pub mod conditions;
 pub mod facts;
+pub mod identity;
 pub mod index;
 pub mod metrics;
 pub mod plan;
+pub mod push;
 pub mod settings;
 pub mod sidecars;
 pub mod status;
