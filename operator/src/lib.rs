@@ -4,6 +4,7 @@
 //! client or a clock.
 
 pub mod admin;
+pub mod check;
 pub mod compile;
 pub mod conditions;
 pub mod credentials;
