@@ -13,6 +13,7 @@ pub mod facts;
 pub mod identity;
 pub mod index;
 pub mod invalidation;
+pub mod lease;
 pub mod metrics;
 pub mod on_change;
 pub mod plan;
