@@ -1,11 +1,12 @@
 //! Policies in, snapshots and sidecars out: watches → index → plan → push → status.
 //!
-//! [`mod@validate`], [`mod@compile`], [`index`], [`plan`] and [`settings`] are pure: they never touch a
+//! [`mod@validate`], [`mod@compile`], [`index`], [`inject`], [`plan`] and [`settings`] are pure: they never touch a
 //! client or a clock.
 
 pub mod compile;
 pub mod facts;
 pub mod index;
+pub mod inject;
 pub mod plan;
 pub mod settings;
 pub mod sidecars;
