@@ -11,6 +11,7 @@ pub mod plan;
 pub mod settings;
 pub mod sidecars;
 pub mod validate;
+pub mod webhook;
 pub mod world;
 
 pub use compile::compile;
