@@ -211,50 +211,22 @@ fn programmed(facts: &Facts<'_>, counts: &SidecarCounts, before: &LLMCachePolicy
         .refusal
         .as_ref()
         .is_some_and(|refusal| refusal.reason != reason::CONFLICTED);
+    let of = |number: i32| format!("{number} of {}", counts.matched);
     let (status, why, message) = if counts.matched == 0 {
         ("Unknown", reason::NO_SIDECARS, no_sidecars(judged))
     } else if counts.rejected > 0 {
-        (
-            "False",
-            reason::REJECTED,
-            format!(
-                "{} of {} sidecars refuse it: {}",
-                counts.rejected,
-                counts.matched,
-                first_reason(facts)
-            ),
-        )
+        let why = first_reason(facts);
+        ("False", reason::REJECTED, format!("{} sidecars refuse it: {why}", of(counts.rejected)))
     } else if is_refused {
-        (
-            "False",
-            reason::PENDING,
-            "the written generation is not accepted; sidecars keep what they execute".to_owned(),
-        )
+        let message = "the written generation is not accepted; sidecars keep what they execute";
+        ("False", reason::PENDING, message.to_owned())
     } else if counts.stale > 0 {
         let names = stale_names(facts);
-        (
-            "False",
-            reason::STALE,
-            format!(
-                "{} of {} pods are silent for more than 15 s: {names}",
-                counts.stale, counts.matched
-            ),
-        )
+        ("False", reason::STALE, format!("{} pods are silent for more than 15 s: {names}", of(counts.stale)))
     } else if connected_pending || (counts.pending > 0 && !was_true) {
-        (
-            "False",
-            reason::PENDING,
-            format!(
-                "{} of {} sidecars have not answered yet",
-                counts.pending, counts.matched
-            ),
-        )
+        ("False", reason::PENDING, format!("{} sidecars have not answered yet", of(counts.pending)))
     } else {
-        (
-            "True",
-            reason::PROGRAMMED,
-            "every connected sidecar executes it".to_owned(),
-        )
+        ("True", reason::PROGRAMMED, "every connected sidecar executes it".to_owned())
     };
     Said {
         kind: condition::PROGRAMMED,

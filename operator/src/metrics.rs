@@ -1,7 +1,7 @@
 //! The operator's own metric families; each part of it owns a few.
 
 use prometheus::{
-    Encoder as _, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
     Opts, Registry, TextEncoder,
 };
 
@@ -148,10 +148,8 @@ impl Reporting {
 }
 
 /// The exposition of everything registered.
-pub fn render(registry: &Registry) -> prometheus::Result<Vec<u8>> {
-    let mut text = Vec::new();
-    TextEncoder::new().encode(&registry.gather(), &mut text)?;
-    Ok(text)
+pub fn render(registry: &Registry) -> prometheus::Result<String> {
+    TextEncoder::new().encode_to_string(&registry.gather())
 }
 
 /// A counter without labels.

@@ -79,7 +79,11 @@ impl Service {
     }
 
     /// Serves on a bound port until `stop`.
-    pub async fn serve(self, listener: TcpListener, acceptor: tokio_rustls::TlsAcceptor) -> Result<(), tonic::transport::Error> {
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        acceptor: tokio_rustls::TlsAcceptor,
+    ) -> Result<(), tonic::transport::Error> {
         let mut stop = self.stop.clone();
         tonic::transport::Server::builder()
             .http2_keepalive_interval(Some(Duration::from_secs(30)))
@@ -95,10 +99,14 @@ impl Service {
     /// Who calls, by the token alone, and when the token ends.
     async fn identify<T>(&self, request: &Request<T>) -> Result<(Identity, Instant), Status> {
         let token = request.metadata().get("authorization");
-        let token = token.and_then(|value| value.to_str().ok()).and_then(|value| value.strip_prefix("Bearer "));
+        let token = token
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.strip_prefix("Bearer "));
         let Some(token) = token else {
             self.metrics.rejected("no_token");
-            return Err(Status::unauthenticated("no bearer token: mount one with the audience llmcache.dev"));
+            return Err(Status::unauthenticated(
+                "no bearer token: mount one with the audience llmcache.dev",
+            ));
         };
         self.reviewer.identify(token).await.map_err(|problem| {
             self.metrics.rejected(problem.word());
@@ -114,7 +122,9 @@ impl Push for Service {
     async fn connect(&self, request: Request<Streaming<Up>>) -> Result<Response<Self::ConnectStream>, Status> {
         let Ok(slot) = self.slots.clone().try_acquire_owned() else {
             self.metrics.rejected("full");
-            return Err(Status::resource_exhausted("too many sidecars on this replica: try another"));
+            return Err(Status::resource_exhausted(
+                "too many sidecars on this replica: try another",
+            ));
         };
         let (identity, token_ends) = self.identify(&request).await?;
         let (down, messages) = mpsc::channel(ROOM);
@@ -127,7 +137,11 @@ impl Push for Service {
             end: token_ends.min(Instant::now() + jittered(AGE)),
             opened_ms: u64::try_from(Timestamp::now().as_millisecond()).unwrap_or_default(),
         };
-        let (gauge, stop, up) = (self.metrics.connections.clone(), self.stop.clone(), request.into_inner());
+        let (gauge, stop, up) = (
+            self.metrics.connections.clone(),
+            self.stop.clone(),
+            request.into_inner(),
+        );
         gauge.inc();
         tokio::spawn(async move {
             if let Err(status) = connection.run(up, down.clone(), stop).await {
@@ -144,7 +158,9 @@ impl Push for Service {
         let (identity, token_ends) = self.identify(&request).await?;
         if (&identity.namespace, &identity.service_account) != (&self.own.0, &self.own.1) {
             self.metrics.rejected("not_operator");
-            return Err(Status::permission_denied("only the operator's replicas share what they see"));
+            return Err(Status::permission_denied(
+                "only the operator's replicas share what they see",
+            ));
         }
         let mut said = request.into_inner();
         let mut stop = self.stop.clone();

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The chart as helm makes it: lint, rendered files, refused values, dashboards, and every object against an API server.
-# Which objects call the webhook is asked of the same server. Wants helm, kubectl and go, and in KUBECONFIG an API server that holds nothing yet. LLMCACHE_UPDATE=1 writes the
-# rendered files of tests/chart anew instead of comparing them.
+# The chart as helm makes it: lint, rendered files, refused values, dashboards, and every object against an API server,
+# which is also asked what calls the webhook. It starts one of its own; KUBECONFIG may name another that holds nothing yet
+# (then helm and kubectl are yours too). LLMCACHE_UPDATE=1 writes the rendered files of tests/chart anew.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 source tests/setup/say.sh
@@ -12,6 +12,13 @@ full=tests/chart/full-values.yaml
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 passed=0
+
+own_server() {
+  local settings setting
+  settings=$(env -u KUBEBUILDER_ASSETS tests/setup/cluster/up.sh api)
+  while read -r setting; do export "${setting?}"; done <<<"$settings"
+  trap 'tests/setup/cluster/down.sh; rm -rf "$work"' EXIT
+}
 
 ok() { passed=$((passed + 1)); }
 render() { helm template "${release[@]}" --kube-version 1.33.0 "$@"; }
@@ -51,15 +58,19 @@ dashboards() {
   "$program" "$chart"/dashboards/*.json && ok
 }
 
-# The Prometheus operator's definitions, checked by their sum: what its kinds must look like.
+# The Prometheus operator's definitions, of one version by its sum: what its kinds must look like.
 monitoring_definitions() {
-  local module=github.com/prometheus-operator/prometheus-operator version=v0.85.0 sum=h1:M5xLCLEoaW2IJfnuCwFzzpL+jSVQu3KGT84Pye+fW8s= said folder
-  said=$(cd "$work" && GOFLAGS=-mod=mod go mod download -json "$module@$version")
-  grep -qF "\"Sum\": \"$sum\"" <<<"$said" || fail "$module $version is not what it was"
-  folder=$(sed -n 's/.*"Dir": "\(.*\)".*/\1/p' <<<"$said")/example/prometheus-operator-crd
-  for kind in podmonitors servicemonitors prometheusrules; do
-    kubectl apply --server-side -f "$folder/monitoring.coreos.com_$kind.yaml"
-  done
+  local module=github.com/prometheus-operator/prometheus-operator version=v0.85.0 sum=h1:M5xLCLEoaW2IJfnuCwFzzpL+jSVQu3KGT84Pye+fW8s=
+  local kept=$cache/monitoring-$version said folder kind
+  if [ ! -e "$kept/.complete" ]; then
+    said=$(cd "$work" && go mod download -json "$module@$version")
+    grep -qF "\"Sum\": \"$sum\"" <<<"$said" || fail "$module $version is not what it was"
+    folder=$(sed -n 's/.*"Dir": "\(.*\)".*/\1/p' <<<"$said")/example/prometheus-operator-crd
+    mkdir -p "$kept"
+    for kind in podmonitors servicemonitors prometheusrules; do cp "$folder/monitoring.coreos.com_$kind.yaml" "$kept/"; done
+    touch "$kept/.complete"
+  fi
+  kubectl apply --server-side -f "$kept"
   kubectl wait --for condition=Established crd --all --timeout 30s
 }
 
@@ -72,7 +83,6 @@ dry_run() {
 }
 
 against_the_server() {
-  [ -n "${KUBECONFIG:-}" ] || fail 'KUBECONFIG is not set: tests/setup/chart.sh needs an API server'
   for namespace in llmcache-system llmcache-check monitoring shop docs; do kubectl create namespace "$namespace"; done
   # The test's pod is looked at with its account, which a dry run does not make.
   kubectl create serviceaccount llmcache-check --namespace llmcache-system
@@ -139,6 +149,28 @@ webhooks() {
   helm uninstall llmcache --namespace llmcache-system
 }
 
+# Nothing runs pods here: the test's pod is told that it has succeeded. Around it: its rights, and that nothing stays.
+helm_test() {
+  local account=system:serviceaccount:llmcache-system:llmcache-check run answer
+  kubectl delete namespace llmcache-check
+  kubectl delete serviceaccount llmcache-check --namespace llmcache-system
+  helm install "${release[@]}" >/dev/null
+  for run in first second; do
+    helm test llmcache --namespace llmcache-system --timeout 60s >"$work/test" 2>&1 &
+    until kubectl get pod llmcache-check --namespace llmcache-system >/dev/null 2>&1; do kill -0 $! || fail "the $run helm test ends early: $(cat "$work/test")"; done
+    kubectl auth can-i create pods --namespace llmcache-check --as "$account" || fail 'the test may not create its pod'
+    for answer in 'create pods --namespace shop' 'get pods --namespace llmcache-check' 'create deployments --namespace llmcache-check' 'get secrets --namespace llmcache-system'; do
+      ! kubectl auth can-i $answer --as "$account" >/dev/null || fail "the test may $answer"
+    done
+    kubectl patch pod llmcache-check --namespace llmcache-system --subresource status -p '{"status": {"phase": "Succeeded"}}'
+    wait $! || fail "the $run helm test fails: $(cat "$work/test")"
+    ! kubectl get namespace llmcache-check 2>/dev/null || fail 'the namespace of the test stays'
+    ! kubectl get serviceaccount,pod llmcache-check --namespace llmcache-system 2>/dev/null || fail 'something of the test stays'
+    ok
+  done
+  helm uninstall llmcache --namespace llmcache-system
+}
+
 # What an apply must leave alone, and what must outlive the release.
 live() {
   local webhook=mutatingwebhookconfiguration/llmcache-operator bundle=Y2E= kept definitions
@@ -158,6 +190,7 @@ live() {
   ok
 }
 
+[ -n "${KUBECONFIG:-}" ] || own_server
 lint
 compare default
 compare full -f "$full"
@@ -165,5 +198,6 @@ refuse
 dashboards
 against_the_server
 webhooks
+helm_test
 live
 printf '%d passed, 0 failed\n' "$passed"

@@ -158,9 +158,12 @@ spec:
       ports:
         - {protocol: TCP, port: 15490}
   egress:
+    # DNS; 5353 is where some distributions' DNS pods listen.
     - ports:
         - {protocol: UDP, port: 53}
         - {protocol: TCP, port: 53}
+        - {protocol: UDP, port: 5353}
+        - {protocol: TCP, port: 5353}
     - to:
         - namespaceSelector:
             matchLabels:

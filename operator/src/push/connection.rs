@@ -90,7 +90,12 @@ impl Connection {
         else {
             return Err(Status::invalid_argument("the first message must be a hello"));
         };
-        tracing::debug!(pod = self.identity.pod_name, namespace = self.identity.namespace, version = hello.version, "connected");
+        tracing::debug!(
+            pod = self.identity.pod_name,
+            namespace = self.identity.namespace,
+            version = hello.version,
+            "connected"
+        );
         Ok(self.sidecars.enter(Sighting {
             pod_uid: self.identity.pod_uid.clone(),
             namespace: self.identity.namespace.clone(),
@@ -117,7 +122,12 @@ impl Connection {
             }
             Some(up::Body::Nack(nack)) if told.is_last(nack.nonce) => {
                 self.metrics.answered("nack");
-                tracing::warn!(pod = self.identity.pod_name, namespace = self.identity.namespace, reason = nack.reason, "refused");
+                tracing::warn!(
+                    pod = self.identity.pod_name,
+                    namespace = self.identity.namespace,
+                    reason = nack.reason,
+                    "refused"
+                );
                 entry.nacked(bounded(nack.revision, 64), bounded(nack.reason, 512));
                 true
             }

@@ -137,7 +137,10 @@ mod tests {
             ..Credentials::default()
         });
         wanted.bans = vec![ban("a"), ban("b")];
-        assert_eq!(all(&mut told, &wanted), ["trust", "credentials", "no policy", "two bans"]);
+        assert_eq!(
+            all(&mut told, &wanted),
+            ["trust", "credentials", "no policy", "two bans"]
+        );
         assert!(all(&mut told, &wanted).is_empty());
         wanted.bans = vec![ban("b"), ban("c")];
         assert_eq!(all(&mut told, &wanted), ["one ban"]);

@@ -65,7 +65,7 @@ async fn tell(
     server_name: ServerName<'static>,
 ) -> Result<(), Problem> {
     let channel = tokio::time::timeout(PATIENCE, connect(address, config, server_name)).await??;
-    let token = tokio::fs::read_to_string(format!("{}/token", names::TOKEN_FOLDER)).await?;
+    let token = std::fs::read_to_string(format!("{}/token", names::TOKEN_FOLDER))?;
     let mut request = Request::new(states(replica.to_owned(), sidecars.clone()));
     let bearer = format!("Bearer {}", token.trim()).parse()?;
     request.metadata_mut().insert("authorization", bearer);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::text;
+use crate::{text, yaml};
 
 #[test]
 fn the_manual_names_every_right_of_the_operator() {
@@ -31,4 +31,12 @@ fn the_manual_names_every_right_of_the_operator() {
         wildcards.into_iter().all(|line| !line.contains('*')),
         "a wildcard in the operator's rights"
     );
+}
+
+#[test]
+fn the_chart_has_the_version_of_the_programs() {
+    let chart = yaml(&text("Chart.yaml"));
+    for field in ["version", "appVersion"] {
+        assert_eq!(chart[field], env!("CARGO_PKG_VERSION"), "Chart.yaml {field}");
+    }
 }
