@@ -120,7 +120,9 @@ async fn a_namespace_enters_over_tls_and_reaches_its_own_keys_alone() {
     let folder = tempfile::tempdir().unwrap();
     authority.write(folder.path()).unwrap();
     let ca = std::fs::read(folder.path().join("ca.pem")).unwrap();
-    let redis = Redis::start_tls(&authority, &[&format!("requirepass {PASSWORD}")]).await.unwrap();
+    let redis = Redis::start_tls(&authority, &[&format!("requirepass {PASSWORD}")])
+        .await
+        .unwrap();
     let url = redis.tls_url("");
     let address = url.rsplit_once('@').unwrap().1;
     let install = Install::new(SECRET, &format!("addresses: ['{address}']"), Some(ca));
@@ -139,7 +141,11 @@ async fn a_namespace_enters_over_tls_and_reaches_its_own_keys_alone() {
         redis::cmd("KEYS").arg("*").query_async(&mut shop).await,
         redis::cmd("FLUSHALL").query_async(&mut shop).await,
         redis::cmd("ACL").arg("LIST").query_async(&mut shop).await,
-        redis::cmd("PUBLISH").arg(mark(&install.secret)).arg("x").query_async(&mut shop).await,
+        redis::cmd("PUBLISH")
+            .arg(mark(&install.secret))
+            .arg("x")
+            .query_async(&mut shop)
+            .await,
     ] {
         assert_eq!(refused.unwrap_err().code(), Some("NOPERM"));
     }
@@ -171,9 +177,16 @@ async fn users_are_written_once_and_again_after_a_restart_forgot_them() {
 async fn users_of_namespaces_that_are_gone_go_after_ten_minutes_and_no_others() {
     let redis = Redis::start_with(&[&format!("requirepass {PASSWORD}")]).await.unwrap();
     let install = single(&redis);
-    let other = Install::new("another install's secret", &format!("addresses: ['{}']", redis.address()), None);
+    let other = Install::new(
+        "another install's secret",
+        &format!("addresses: ['{}']", redis.address()),
+        None,
+    );
     other.sync(&mut Keeper::default(), &["shop"], 0).await;
-    redis.command("ACL SETUSER llmcache-made-by-hand on nopass").await.unwrap();
+    redis
+        .command("ACL SETUSER llmcache-made-by-hand on nopass")
+        .await
+        .unwrap();
     let mut keeper = Keeper::default();
     install.sync(&mut keeper, &["shop", "bank"], 0).await;
     assert_eq!(install.sync(&mut keeper, &["bank"], 1_000).await, 0);
@@ -196,7 +209,10 @@ async fn a_wrong_login_is_told_without_the_password() {
     let redis = Redis::start_with(&["requirepass another"]).await.unwrap();
     let install = single(&redis);
     let admin = install.stores.admin("fast").unwrap();
-    let done = Keeper::default().sync(&admin, &install.users(&["shop"]), &mark(&install.secret), 0).await.unwrap();
+    let done = Keeper::default()
+        .sync(&admin, &install.users(&["shop"]), &mark(&install.secret), 0)
+        .await
+        .unwrap();
     assert_eq!((done.written, done.errors.len()), (0, 1));
     assert!(done.errors[0].starts_with(&redis.address()), "{}", done.errors[0]);
     assert!(!done.errors[0].contains(PASSWORD), "{}", done.errors[0]);
@@ -209,7 +225,11 @@ async fn master_and_replicas_behind_sentinels_have_the_users_and_keep_them_when_
         ..Guards::default()
     };
     let group = RedisSentinel::start_with(guards).await.unwrap();
-    let addresses: Vec<String> = group.sentinels.iter().map(|node| format!("'{}'", node.address())).collect();
+    let addresses: Vec<String> = group
+        .sentinels
+        .iter()
+        .map(|node| format!("'{}'", node.address()))
+        .collect();
     let redis = format!("mode: Sentinel, master: cache, addresses: [{}]", addresses.join(", "));
     let install = Install::new(SECRET, &redis, None);
     let mut keeper = Keeper::default();
@@ -235,14 +255,30 @@ async fn master_and_replicas_behind_sentinels_have_the_users_and_keep_them_when_
 #[tokio::test]
 async fn every_server_of_a_cluster_has_the_users() {
     let cluster = RedisCluster::start().await.unwrap();
-    let redis = format!("mode: Cluster, addresses: ['127.0.0.1:1', '{}']", cluster.nodes[4].address());
+    let redis = format!(
+        "mode: Cluster, addresses: ['127.0.0.1:1', '{}']",
+        cluster.nodes[4].address()
+    );
     for node in &cluster.nodes {
-        node.command(&format!("CONFIG SET masterauth {PASSWORD} requirepass {PASSWORD}")).await.unwrap();
+        node.command(&format!("CONFIG SET masterauth {PASSWORD} requirepass {PASSWORD}"))
+            .await
+            .unwrap();
     }
     let install = Install::new(SECRET, &redis, None);
     assert_eq!(install.sync(&mut Keeper::default(), &["shop"], 0).await, 6);
     for node in &cluster.nodes {
-        let url = format!("redis://{}:{}@{}", install.key("shop").redis_user(), *install.key("shop").redis_password(), node.address());
-        assert!(Client::open(url).unwrap().get_multiplexed_async_connection().await.is_ok());
+        let url = format!(
+            "redis://{}:{}@{}",
+            install.key("shop").redis_user(),
+            *install.key("shop").redis_password(),
+            node.address()
+        );
+        assert!(
+            Client::open(url)
+                .unwrap()
+                .get_multiplexed_async_connection()
+                .await
+                .is_ok()
+        );
     }
 }

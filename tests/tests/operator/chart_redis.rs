@@ -80,7 +80,11 @@ async fn a_renewed_certificate_is_served_once_its_files_are_there() {
     assert_eq!(reload(&at(&first)).await, Ok(true));
 
     let second = renewed(Some(first), &authority.leaf(&authority.ca)).unwrap();
-    assert_eq!(reload(&at(&second)).await, Ok(false), "the kubelet has not brought them");
+    assert_eq!(
+        reload(&at(&second)).await,
+        Ok(false),
+        "the kubelet has not brought them"
+    );
     mount(&second, folder.path());
     assert_eq!(reload(&at(&second)).await, Ok(true));
 }
@@ -97,7 +101,11 @@ async fn a_server_goes_over_to_the_next_authority() {
     mount(&second, folder.path());
     assert_eq!(reload(&server(&second, &both, folder.path(), port)).await, Ok(true));
     let alone = server(&second, &next.ca, folder.path(), port);
-    assert_eq!(reload(&alone).await, Ok(true), "the old authority is not needed any more");
+    assert_eq!(
+        reload(&alone).await,
+        Ok(true),
+        "the old authority is not needed any more"
+    );
     let wrong = reload(&server(&second, &old.ca, folder.path(), port)).await;
     assert!(wrong.unwrap_err().contains("certificate"));
 }
@@ -113,5 +121,8 @@ async fn nobody_enters_without_the_password() {
     stranger.password = "guess".to_owned().into();
     stranger.certificate.clear();
     let refused = reload(&stranger).await.unwrap_err();
-    assert!(refused.contains("WRONGPASS") || refused.contains("invalid"), "{refused}");
+    assert!(
+        refused.contains("WRONGPASS") || refused.contains("invalid"),
+        "{refused}"
+    );
 }
