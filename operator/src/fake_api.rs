@@ -40,7 +40,7 @@ struct Store {
     objects: BTreeMap<String, Value>,
     history: Vec<(u64, String, Value)>,
     calls: Vec<String>,
-    faults: VecDeque<Fault>,
+    faults: VecDeque<(String, Fault)>,
     always: Option<Fault>,
 }
 
@@ -57,7 +57,13 @@ impl FakeApi {
 
     /// The next calls go wrong so, in this order.
     pub(crate) fn fail_next(&self, faults: impl IntoIterator<Item = Fault>) {
+        let faults = faults.into_iter().map(|fault| (String::new(), fault));
         self.store.lock().faults.extend(faults);
+    }
+
+    /// The next call that begins so, as `METHOD path`, goes wrong.
+    pub(crate) fn fail_next_of(&self, call: &str, fault: Fault) {
+        self.store.lock().faults.push_back((call.to_owned(), fault));
     }
 
     /// Every call goes wrong so, until told otherwise.
@@ -92,8 +98,10 @@ impl FakeApi {
         let fault = {
             let mut store = self.store.lock();
             let call = format!("{} {}", request.method(), request.uri().path());
+            let position = store.faults.iter().position(|(of, _)| call.starts_with(of));
+            let fault = position.and_then(|position| store.faults.remove(position));
             store.calls.push(call);
-            store.always.or_else(|| store.faults.pop_front())
+            store.always.or(fault.map(|(_, fault)| fault))
         };
         match fault {
             Some(Fault::Hang) => std::future::pending().await,

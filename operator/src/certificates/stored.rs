@@ -1,7 +1,7 @@
 //! The content of the Secret, read with suspicion: whatever is torn or does not belong together counts as absent.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::SystemTime;
 
 use k8s_openapi::ByteString;
@@ -145,5 +145,6 @@ impl Leaf {
 }
 
 fn provider() -> Arc<CryptoProvider> {
-    Arc::new(ring::default_provider())
+    static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| Arc::new(ring::default_provider()));
+    PROVIDER.clone()
 }

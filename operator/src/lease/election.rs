@@ -100,8 +100,7 @@ impl Election {
         }
         let answer = call.understand(answer);
         let is_written = matches!(answer, Answer::Written(_));
-        self.machine
-            .learn(sent - self.origin, self.origin.elapsed(), answer);
+        self.machine.learn(sent - self.origin, self.origin.elapsed(), answer);
         if is_written {
             self.leadership.hold(sent, sent_wall, self.timing.renew_deadline);
         } else if self.machine.leads_until(self.origin.elapsed()).is_none() {
