@@ -21,7 +21,7 @@ use super::{Ended, Pod, Ports, Stage, server, told};
 use crate::certificates::{self, Keeper, LeafTerms, Rotation, ServingCertificate, service_names};
 use crate::credentials::{self, CredentialBook};
 use crate::events::{self, Notices};
-use crate::identity::{self, Identity, Reviewer};
+use crate::identity::{self, Identity};
 use crate::inject;
 use crate::install_secret;
 use crate::invalidation::{self, BanBook};
@@ -276,9 +276,9 @@ fn serve_push(
 ) -> Result<(), Ended> {
     let (news, told) = watch::channel(0);
     spawn(tasks, "news", feeds.clone().tell(news));
-    let ask = identity::of_cluster(place.client.clone(), identity::Metrics::new(&place.registry)?);
+    let reviewer = identity::reviewer(place.client.clone(), identity::Metrics::new(&place.registry)?);
     let service = push::Service::new(
-        Reviewer::new(ask),
+        Arc::new(reviewer),
         Arc::new(move |identity: &Identity| feeds.wanted(identity)),
         told,
         sidecars.clone(),
