@@ -32,6 +32,7 @@ programs=${CARGO_TARGET_DIR:-target}/debug
 export LLMCACHE_BIN=$programs/kubectl-llmcache FAKE_BIN=$programs/fake-provider
 step 'planted bugs' tests/setup/planted.sh
 step 'example policies' "$LLMCACHE_BIN" lint crds/examples/*.yaml
+step 'chart' tests/setup/chart.sh
 step 'SDK tests' with_node tests/sdk/run.sh
 step 'README programs' with_node tests/setup/readme.sh
 

@@ -60,6 +60,10 @@ pub const ANNOTATION_ADMIN_PORT: &str = "llmcache.dev/admin-port";
 pub const ANNOTATION_RESOURCES: &str = "llmcache.dev/resources";
 /// Pod annotation: least important log line, `error` … `trace`; default `info`.
 pub const ANNOTATION_LOG_LEVEL: &str = "llmcache.dev/log-level";
+/// Secret of the install namespace with the install secret.
+pub const SECRET_INSTALL: &str = "llmcache-install";
+/// Secret of the install namespace with the operator's certificates.
+pub const SECRET_TLS: &str = "llmcache-operator-tls";
 
 /// Name of the injected container.
 pub const CONTAINER: &str = "llmcache";
