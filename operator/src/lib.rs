@@ -1,6 +1,6 @@
 //! Policies in, snapshots and sidecars out: watches → index → plan → push → status.
 //!
-//! [`mod@validate`], [`mod@compile`], [`index`], [`plan`] and [`settings`] are pure: they never touch a
+//! [`mod@validate`], [`mod@compile`], [`index`], [`inject`], [`plan`] and [`settings`] are pure: they never touch a
 //! client or a clock.
 
 pub mod admin;
@@ -12,6 +12,7 @@ pub mod events;
 pub mod facts;
 pub mod identity;
 pub mod index;
+pub mod inject;
 pub mod invalidation;
 pub mod lease;
 pub mod metrics;
@@ -25,6 +26,7 @@ pub mod stores;
 pub mod validate;
 pub mod watch;
 pub mod watchdog;
+pub mod webhook;
 pub mod world;
 
 pub use compile::compile;
