@@ -21,6 +21,26 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// More than the webhook's two seconds and a slow API server.
 const ANSWER: Duration = Duration::from_secs(10);
 
+/// What is asked.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// Namespace in which the pod is asked for.
+    #[arg(long)]
+    pub namespace: String,
+}
+
+/// Asks, and says which image injected pods get, or fails with what is wrong.
+pub fn run(args: &Args) -> Result<(), String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| error.to_string())?;
+    let image = runtime.block_on(async {
+        let client = Client::try_default().await.map_err(|error| format!("no API server is configured: {error}"))?;
+        check(&client, &args.namespace).await
+    })?;
+    tracing::info!(image, "pods that opt in get the sidecar");
+    Ok(())
+}
+
 /// The image of the sidecar that pods of `namespace` get, asked for until there is one or [`PATIENCE`] has passed; else
 /// what is wrong and where to look.
 pub async fn check(client: &Client, namespace: &str) -> Result<String, String> {

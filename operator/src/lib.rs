@@ -4,21 +4,28 @@
 //! client or a clock.
 
 pub mod admin;
+pub mod ca_bundle;
+pub mod certificates;
 pub mod check;
 pub mod compile;
 pub mod conditions;
 pub mod credentials;
 pub mod events;
 pub mod facts;
+#[cfg(test)]
+mod fake_api;
+mod follow;
 pub mod identity;
 pub mod index;
 pub mod inject;
+pub mod install_secret;
 pub mod invalidation;
 pub mod lease;
 pub mod metrics;
 pub mod on_change;
 pub mod plan;
 pub mod push;
+pub mod run;
 pub mod settings;
 pub mod sidecars;
 pub mod status;

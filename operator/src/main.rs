@@ -32,12 +32,16 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let level = format!("warn,llmcache={0}", cli.log_level);
     let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .json()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
     // A second installation of the same provider changes nothing.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let ended = match cli.command {
         Some(Command::Check(arguments)) => check::run(&arguments),
-        None => run::run(&cli.settings, cli.pod),
+        None => run::run(&cli.settings, &cli.pod).map_err(|ended| ended.to_string()),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

@@ -18,6 +18,7 @@ use crate::settings::Settings;
 
 mod parts;
 mod server;
+mod told;
 
 /// Time from the signal until streams are closed: whoever routes to this replica must have seen that it ends.
 const FAREWELL: Duration = Duration::from_secs(3);

@@ -7,12 +7,14 @@ mod answer;
 mod body;
 mod facts;
 mod judge;
+mod keep;
 mod metrics;
 mod notice;
 mod review;
 mod server;
 
 pub use facts::Facts;
+pub use keep::keep_facts;
 pub use metrics::Metrics;
 pub use notice::{Notice, Regarding, Topic};
 pub use server::serve;

@@ -17,7 +17,7 @@ use rustls::pki_types::ServerName;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use super::{Ended, Pod, Ports, Stage, server};
+use super::{Ended, Pod, Ports, Stage, server, told};
 use crate::certificates::{self, Keeper, LeafTerms, Rotation, ServingCertificate, service_names};
 use crate::credentials::{self, CredentialBook};
 use crate::events::{self, Notices};
@@ -356,9 +356,12 @@ fn serve_webhook(
         ca_bundle: String::new(),
     };
     let facts = Arc::new(ArcSwap::from_pointee(webhook::Facts::default()));
-    let (worlds, bundle) = (worlds.clone(), trust.serving.bundle());
-    spawn(tasks, "webhook's facts", webhook::keep_facts(facts.clone(), settings, worlds, bundle, place.client.clone()));
-    let webhook = Webhook::new(facts, notices.clone(), webhook::Metrics::register(&place.registry)?);
+    let bundle = trust.serving.bundle();
+    let keep = webhook::keep_facts(facts.clone(), settings, worlds.clone(), bundle, place.client.clone());
+    spawn(tasks, "webhook's facts", keep);
+    let (tell, told) = mpsc::channel(events::QUEUE);
+    spawn(tasks, "webhook's notices", told::pass_on(told, worlds.clone(), notices.clone()));
+    let webhook = Webhook::new(facts, tell, webhook::Metrics::register(&place.registry)?);
     let stop = flag(place.stopping.clone(), Stage::Gone, tasks);
     let certificates = trust.serving.clone();
     spawn(tasks, "webhook", webhook::serve(listener, certificates, Arc::new(webhook), stop, Duration::from_secs(2)));
@@ -431,7 +434,12 @@ fn chart_redis_duty(place: &Place, lead: &Lead, trust: &Trust) -> chart_redis::D
                 names: names.to_vec(),
                 lifetime,
             };
-            chart_redis::leaf(&serving, SystemTime::now(), &terms)
+            let leaf = serving.issue_leaf(SystemTime::now(), &terms).map_err(|error| error.to_string())?;
+            Ok(chart_redis::Leaf {
+                certificate: leaf.certificate_pem(),
+                key: leaf.key_pem().to_owned().into(),
+                ca: serving.bundle_pem().as_deref().unwrap_or_default().to_owned(),
+            })
         }),
         ca: trust.serving.bundle(),
         leads: lead.flag.clone(),
