@@ -10,7 +10,7 @@ use llmcache_policy::names::{ANNOTATION_INJECT, UID};
 use serde_json::json;
 use tokio::time::{Instant, sleep, timeout};
 
-/// Name of the pod asked for and of the ServiceAccount it names, which the chart makes in the test's namespace.
+/// Name of the pod asked for and of the service account it names, which the chart makes in the test's namespace.
 pub const NAME: &str = "llmcache-check";
 /// How long a fresh install may take until its webhook is trusted.
 pub const PATIENCE: Duration = Duration::from_mins(1);
