@@ -6,12 +6,14 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 
 mod client;
+mod cluster;
 mod network;
 mod redis;
 mod sidecar;
 mod stage;
 
 pub use client::{Call, Client, Reply};
+pub use cluster::{Cluster, Done, Level, Namespace};
 pub use network::{Network, Weather};
 pub use redis::{Authority, Guards, Node, Redis, RedisCluster, RedisSentinel};
 pub use sidecar::{Launch, Sidecar};
