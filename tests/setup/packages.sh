@@ -54,6 +54,7 @@ install() {
 for kind in "$@"; do
   case $kind in
     rust) require_rust; claim_target; want build-essential cc --version ;;
+    prometheus) want prometheus command -v promtool ;;
     redis) want redis-server command -v redis-server ;;
     nginx) want nginx-light command -v nginx ;;
     python) want python3 python3 --version; want python3-venv python3 -c 'import ensurepip, venv' ;;

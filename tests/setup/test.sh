@@ -36,6 +36,7 @@ programs=${CARGO_TARGET_DIR:-target}/debug
 export LLMCACHE_BIN=$programs/kubectl-llmcache FAKE_BIN=$programs/fake-provider
 step 'planted bugs' tests/setup/planted.sh
 step 'example policies' "$LLMCACHE_BIN" lint crds/examples/*.yaml
+step 'chart' tests/setup/chart.sh
 step 'SDK tests' with_node tests/sdk/run.sh
 step 'Kubernetes' kubernetes
 step 'API server tests' cargo test $flags --workspace --test api

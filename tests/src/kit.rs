@@ -7,6 +7,7 @@ use anyhow::{Context, ensure};
 
 mod client;
 mod cluster;
+mod dashboards;
 mod network;
 mod redis;
 mod sidecar;
@@ -14,6 +15,7 @@ mod stage;
 
 pub use client::{Call, Client, Reply};
 pub use cluster::{Cluster, Done, Level, Namespace};
+pub use dashboards::{Dashboard, Query, chart, dashboards, queries};
 pub use network::{Network, Weather};
 pub use redis::{Authority, Guards, Node, Redis, RedisCluster, RedisSentinel};
 pub use sidecar::{Launch, Sidecar};
