@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 
 mod client;
+mod cluster;
 mod dashboards;
 mod network;
 mod redis;
@@ -13,6 +14,7 @@ mod sidecar;
 mod stage;
 
 pub use client::{Call, Client, Reply};
+pub use cluster::{Cluster, Done, Level, Namespace};
 pub use dashboards::{Dashboard, Query, chart, dashboards, queries};
 pub use network::{Network, Weather};
 pub use redis::{Authority, Guards, Node, Redis, RedisCluster, RedisSentinel};
