@@ -2,23 +2,16 @@
 
 mod culprits;
 
-use std::sync::LazyLock;
-
-use kube_cel::{CompiledSchema, ErrorKind, Validator, compile_schema};
+use kube_cel::{CompiledSchema, ErrorKind, Validator};
 use llmcache_crds::rule::Words;
 use serde_json::Value;
 
-use super::{
-    problem::{Problems, shown},
-    schema::SPEC,
-};
-
-static COMPILED: LazyLock<CompiledSchema> = LazyLock::new(|| compile_schema(&SPEC));
+use super::problem::{Problems, shown};
 
 /// Judges `spec`, after its schema.
-pub(super) fn check(object: &Value, problems: &mut Problems<'_>) {
+pub(super) fn check(rules: &CompiledSchema, object: &Value, problems: &mut Problems<'_>) {
     let spec = &object["spec"];
-    let Err(failures) = Validator::new().validate_compiled(&COMPILED, spec, None) else {
+    let Err(failures) = Validator::new().validate_compiled(rules, spec, None) else {
         return;
     };
     // A rule over a malformed value cannot be evaluated; then that value is named already.
