@@ -1,17 +1,18 @@
-//! The files made from the schema: the custom resource definition in YAML and the policy reference in Markdown.
+//! The files made from the schemas: the custom resource definitions in YAML and the reference in Markdown.
 
 use std::fmt::Write;
 
 use serde_json::Value;
 
-use crate::{duration, policy_schema, rule::Words, schema::definition, size, status::CONDITIONS, text};
+use crate::{duration, invalidation, invalidation_schema, policy_schema, rule::Words, size, status::CONDITIONS, text};
 
 const EXAMPLE: &str = include_str!("../examples/minimal.yaml");
+const INVALIDATION: &str = include_str!("../examples/invalidation/user-left.yaml");
 const DEFAULT: &str = "Default: ";
 
-/// The custom resource definition, as in `llmcachepolicies.yaml`.
-pub fn definition_yaml() -> Result<String, serde_yaml::Error> {
-    let yaml = serde_yaml::to_string(&definition())?;
+/// A custom resource definition as a file, such as `llmcachepolicies.yaml`.
+pub fn definition_yaml(definition: &Value) -> Result<String, serde_yaml::Error> {
+    let yaml = serde_yaml::to_string(definition)?;
     Ok(format!(
         "# Generated from the types in crds/src by `make generate`; do not edit.\n{yaml}"
     ))
@@ -19,10 +20,10 @@ pub fn definition_yaml() -> Result<String, serde_yaml::Error> {
 
 /// The policy reference, as in `README.md`.
 pub fn markdown() -> String {
-    let schema = policy_schema();
-    let mut rows = String::new();
-    write_rows(&mut rows, "", &schema["properties"]["spec"]);
+    let rows = rows_of(&policy_schema());
+    let invalidation_rows = rows_of(&invalidation_schema());
     let conditions: String = CONDITIONS.into_iter().map(condition_row).collect();
+    let invalidation_conditions: String = invalidation::CONDITIONS.into_iter().map(condition_row).collect();
     format!(
         "<!-- Generated from the types in crds/src by `make generate`; do not edit. -->\n\
          # LLMCachePolicy\n\n\
@@ -38,8 +39,25 @@ pub fn markdown() -> String {
          as booleans (`on`, `off`, `yes`, `no`, `y`, `n`).\n\n\
          | field | type | bounds | default | meaning |\n|---|---|---|---|---|\n{rows}\n\
          ## Conditions of `status`\n\n\
-         | condition | true when | reasons |\n|---|---|---|\n{conditions}"
+         | condition | true when | reasons |\n|---|---|---|\n{conditions}\n\
+         # LLMCacheInvalidation\n\n\
+         `llmcache.dev/v1alpha1`, namespaced, short name `lci`. Clears stored answers in every sidecar and store of its \
+         namespace, once; `kubectl llmcache invalidate` makes one. What a policy's tags put on an answer, `pattern` \
+         finds.\n\n\
+         ```yaml\n{INVALIDATION}```\n\n\
+         ## Fields of `spec`\n\n\
+         All that are given must hold. At least one of `pattern`, `model`, `class`, `olderThan` and `name` is needed, and \
+         a spec cannot be changed.\n\n\
+         | field | type | bounds | default | meaning |\n|---|---|---|---|---|\n{invalidation_rows}\n\
+         ## Conditions of `status`\n\n\
+         | condition | true when | reasons |\n|---|---|---|\n{invalidation_conditions}"
     )
+}
+
+fn rows_of(schema: &Value) -> String {
+    let mut rows = String::new();
+    write_rows(&mut rows, "", &schema["properties"]["spec"]);
+    rows
 }
 
 fn condition_row((name, meaning, reasons): (&str, &str, &[&str])) -> String {

@@ -1,22 +1,39 @@
-//! The custom resource definition: what the derive makes, cleaned of what the API server would warn about or misread.
+//! The custom resource definitions: what the derive makes, cleaned of what the API server would warn about or misread.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
 use serde_json::{Number, Value};
 
-use crate::LLMCachePolicy;
+use crate::{LLMCacheInvalidation, LLMCachePolicy};
 
 /// The definition of `LLMCachePolicy` as JSON, ready to apply.
-pub fn definition() -> Value {
-    let crd: CustomResourceDefinition = LLMCachePolicy::crd();
-    let mut definition = serde_json::to_value(crd).unwrap_or_default();
+pub fn policy_definition() -> Value {
+    cleaned(&LLMCachePolicy::crd())
+}
+
+/// The definition of `LLMCacheInvalidation` as JSON, ready to apply.
+pub fn invalidation_definition() -> Value {
+    cleaned(&LLMCacheInvalidation::crd())
+}
+
+/// The schema of a whole `LLMCachePolicy` object, as in [`policy_definition`].
+pub fn policy_schema() -> Value {
+    schema_of(policy_definition())
+}
+
+/// The schema of a whole `LLMCacheInvalidation` object, as in [`invalidation_definition`].
+pub fn invalidation_schema() -> Value {
+    schema_of(invalidation_definition())
+}
+
+fn cleaned(definition: &CustomResourceDefinition) -> Value {
+    let mut definition = serde_json::to_value(definition).unwrap_or_default();
     clean(&mut definition);
     definition
 }
 
-/// The schema of a whole `LLMCachePolicy` object, as in [`definition`].
-pub fn policy_schema() -> Value {
-    definition()
+fn schema_of(mut definition: Value) -> Value {
+    definition
         .pointer_mut("/spec/versions/0/schema/openAPIV3Schema")
         .map(Value::take)
         .unwrap_or_default()

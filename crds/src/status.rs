@@ -167,7 +167,7 @@ pub mod reason {
     pub const STORE_UNREACHABLE: &str = "StoreUnreachable";
 }
 
-fn conditions(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+pub(crate) fn conditions(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     schemars::json_schema!({
         "type": "array",
         "maxItems": 8,

@@ -1,25 +1,31 @@
 //! The committed files are those that the types make.
 
-use llmcache_crds::{policy_schema, reference};
+use llmcache_crds::{invalidation_definition, invalidation_schema, policy_definition, policy_schema, reference};
 use serde_json::Value;
 
 #[test]
 fn committed_files_are_what_the_types_generate() {
-    let definition = reference::definition_yaml().unwrap();
     let hint = "run `make generate` and commit the result";
-    assert_eq!(include_str!("../llmcachepolicies.yaml"), definition, "{hint}");
+    for (committed, definition) in [
+        (include_str!("../llmcachepolicies.yaml"), policy_definition()),
+        (include_str!("../llmcacheinvalidations.yaml"), invalidation_definition()),
+    ] {
+        assert_eq!(committed, reference::definition_yaml(&definition).unwrap(), "{hint}");
+    }
     assert_eq!(include_str!("../README.md"), reference::markdown(), "{hint}");
 }
 
 #[test]
 fn definition_fits_the_annotation_of_a_client_side_apply() {
-    assert!(reference::definition_yaml().unwrap().len() < 200_000);
+    assert!(reference::definition_yaml(&policy_definition()).unwrap().len() < 200_000);
 }
 
 #[test]
 fn every_optional_field_names_its_default_and_every_string_and_list_is_bounded() {
     let mut problems = Vec::new();
-    check("spec", &policy_schema()["properties"]["spec"], &mut problems);
+    for schema in [policy_schema(), invalidation_schema()] {
+        check("spec", &schema["properties"]["spec"], &mut problems);
+    }
     assert!(problems.is_empty(), "{problems:#?}");
 }
 

@@ -18,6 +18,9 @@ use crate::validate::Validated;
 /// Namespace of a policy that names none.
 pub const NAMESPACE: &str = "default";
 
+/// Store class of a `stores` block that names none.
+pub const STORE_CLASS: &str = "default";
+
 /// The snapshot of a policy; its revision is [`Snapshot::revision`].
 pub fn compile(policy: &Validated) -> Snapshot {
     let policy = policy.policy();
@@ -48,6 +51,10 @@ pub fn compile(policy: &Validated) -> Snapshot {
                 pattern: written.pattern.clone(),
             })
             .collect(),
+        store_class: spec
+            .stores
+            .as_ref()
+            .map(|stores| stores.class.clone().unwrap_or_else(|| STORE_CLASS.into())),
     }
 }
 

@@ -18,9 +18,6 @@ mod token;
 pub use metrics::Metrics;
 pub use reviewer::{Limits, Reviewer};
 
-/// The audience that tokens must name.
-pub const AUDIENCE: &str = "llmcache.dev";
-
 /// A pod that has proven who it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
@@ -53,4 +50,25 @@ pub enum Failure {
 /// The common reviewer of an operator.
 pub fn reviewer(client: Client, metrics: Metrics) -> Reviewer {
     Reviewer::new(client, Limits::default(), metrics)
+}
+
+impl Failure {
+    /// One word for metrics.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Refused(_) => "refused",
+            Self::Shed => "busy",
+            Self::Unavailable(_) => "unavailable",
+        }
+    }
+}
+
+impl From<Failure> for tonic::Status {
+    fn from(failure: Failure) -> Self {
+        match &failure {
+            Failure::Refused(_) => Self::unauthenticated(failure.to_string()),
+            Failure::Shed => Self::resource_exhausted(failure.to_string()),
+            Failure::Unavailable(_) => Self::unavailable(failure.to_string()),
+        }
+    }
 }

@@ -8,7 +8,9 @@ use kube::api::{Api, PostParams};
 use tokio::time::timeout;
 
 use super::token::expiry;
-use super::{AUDIENCE, Failure, Identity};
+use llmcache_policy::names::AUDIENCE;
+
+use super::{Failure, Identity};
 
 const POD_NAME: &str = "authentication.kubernetes.io/pod-name";
 const POD_UID: &str = "authentication.kubernetes.io/pod-uid";

@@ -21,7 +21,6 @@ pub const FORMAT: u8 = 1;
 pub const OVERHEAD: usize = 1 + NONCE + 16;
 
 const NONCE: usize = 12;
-const SECRET_MIN: usize = 16;
 
 /// Why a key could not be made or a value not be sealed.
 #[derive(Debug, thiserror::Error)]
@@ -29,10 +28,7 @@ pub enum Error {
     /// The operating system gave no random bytes.
     #[error("the operating system gave no random bytes")]
     NoRandomness,
-    /// The secret is too short to resist guessing.
-    #[error("the install secret has {0} bytes, give at least {SECRET_MIN}")]
-    ShortSecret(usize),
-    /// The cipher or the key derivation refused the length of its input.
+    /// The cipher refused the length of its input.
     #[error("a value of this length cannot be sealed")]
     Length,
 }
@@ -42,6 +38,7 @@ pub enum Error {
 pub struct NamespaceKey {
     mac: Zeroizing<[u8; 64]>,
     seal: Zeroizing<[u8; 64]>,
+    prefix: String,
 }
 
 /// A running HMAC-SHA-256 under a namespace key and a domain.
@@ -74,31 +71,31 @@ pub struct Keys {
 pub struct Digest(pub [u8; 32]);
 
 impl NamespaceKey {
-    /// Derives the key of a namespace from the install secret (at least 16 bytes), or fails if that is too short.
-    pub fn derive(secret: &[u8], namespace_uid: &str) -> Result<Self, Error> {
-        if secret.len() < SECRET_MIN {
-            return Err(Error::ShortSecret(secret.len()));
-        }
-        let mut namespace = Zeroizing::new([0; 32]);
-        let install = Hkdf::<Sha256>::new(Some(b"llmcache install secret"), secret);
-        install
-            .expand(namespace_uid.as_bytes(), &mut *namespace)
-            .map_err(|_| Error::Length)?;
-        let namespace = Hkdf::<Sha256>::from_prk(&*namespace).map_err(|_| Error::Length)?;
+    /// The key made of 32 secret bytes of a namespace; in a shared Redis every key's name begins with `prefix`.
+    pub fn new(secret: &[u8; 32], prefix: String) -> Self {
+        let hkdf = Hkdf::<Sha256>::new(None, secret);
         let mut key = Self {
             mac: Zeroizing::new([0; 64]),
             seal: Zeroizing::new([0; 64]),
+            prefix,
         };
-        namespace.expand(b"mac", &mut *key.mac).map_err(|_| Error::Length)?;
-        namespace.expand(b"seal", &mut *key.seal).map_err(|_| Error::Length)?;
-        Ok(key)
+        for (part, info) in [(&mut key.mac, &b"mac"[..]), (&mut key.seal, b"seal")] {
+            // Only lengths over 255 blocks fail; these are two.
+            let _ = hkdf.expand(info, &mut **part);
+        }
+        key
     }
 
     /// Makes a key that no other process has, or fails without randomness.
     pub fn random() -> Result<Self, Error> {
         let mut secret = Zeroizing::new([0; 32]);
         getrandom::fill(&mut *secret).map_err(|_| Error::NoRandomness)?;
-        Self::derive(&*secret, "")
+        Ok(Self::new(&secret, "llmcache:".into()))
+    }
+
+    /// How every key's name begins in a shared Redis.
+    pub(crate) fn prefix(&self) -> &str {
+        &self.prefix
     }
 
     /// Starts a digest; equal input under another domain gives an unrelated digest.

@@ -5,7 +5,9 @@ pub mod duration;
 pub mod glob;
 pub mod keyword;
 pub mod names;
+pub mod namespace_key;
 pub mod prompt_cache;
+pub mod push;
 pub mod redis_acl;
 pub mod result_cache;
 pub mod routing;
@@ -14,6 +16,7 @@ pub mod snapshot;
 pub mod ttl_class;
 pub mod upstream;
 
+pub use namespace_key::NamespaceKey;
 pub use prompt_cache::PromptCache;
 pub use result_cache::ResultCache;
 pub use routing::Routing;

@@ -30,3 +30,76 @@ pub const HEADER_SAVED_USD: &str = "x-llmcache-saved-usd";
 pub const HEADER_PIN: &str = "x-llmcache-pin";
 /// Request: tags of the answer, comma-separated.
 pub const HEADER_TAGS: &str = "x-llmcache-tags";
+/// Audience of the tokens that sidecars and operator replicas show each other.
+pub const AUDIENCE: &str = "llmcache.dev";
+/// Folder of the projected token, whose file is `token`.
+pub const TOKEN_FOLDER: &str = "/var/run/llmcache/token";
+/// Folder of the last-good snapshot.
+pub const STATE_FOLDER: &str = "/var/run/llmcache/state";
+/// Service of the operator.
+pub const SERVICE: &str = "llmcache-operator";
+/// Port on which the operator serves push.
+pub const PUSH_PORT: u16 = 15443;
+/// Port on which the operator serves its webhook.
+pub const WEBHOOK_PORT: u16 = 15444;
+/// User and group of our containers.
+pub const UID: i64 = 64535;
+/// Label of every pod that has our sidecar.
+pub const LABEL_INJECTED: &str = "llmcache.dev/injected";
+/// Annotation (pod template, owner) and label (namespace) that asks for a sidecar or refuses it: `enabled`, `disabled`.
+pub const ANNOTATION_INJECT: &str = "llmcache.dev/inject";
+/// Annotation that the webhook copies from an owner into its pod template.
+pub const ANNOTATION_FROM_OWNER: &str = "llmcache.dev/inject-from-owner";
+/// Pod annotation: name of the policy that alone applies.
+pub const ANNOTATION_POLICY: &str = "llmcache.dev/policy";
+/// Pod annotation: port of the proxy, 1024–65535; default [`PROXY_PORT`].
+pub const ANNOTATION_PROXY_PORT: &str = "llmcache.dev/proxy-port";
+/// Pod annotation: port of `/livez`, `/readyz` and `/metrics`, 1024–65535; default [`ADMIN_PORT`].
+pub const ANNOTATION_ADMIN_PORT: &str = "llmcache.dev/admin-port";
+/// Pod annotation: requests and limits, such as `cpu=20m/1,memory=64Mi/256Mi`.
+pub const ANNOTATION_RESOURCES: &str = "llmcache.dev/resources";
+/// Pod annotation: least important log line, `error` … `trace`; default `info`.
+pub const ANNOTATION_LOG_LEVEL: &str = "llmcache.dev/log-level";
+/// Secret of the install namespace with the install secret.
+pub const SECRET_INSTALL: &str = "llmcache-install";
+/// Secret of the install namespace with the operator's certificates.
+pub const SECRET_TLS: &str = "llmcache-operator-tls";
+
+/// Name of the injected container.
+pub const CONTAINER: &str = "llmcache";
+/// Name of the injected container's admin port.
+pub const ADMIN_PORT_NAME: &str = "llmcache-admin";
+/// Name of the volume behind [`STATE_FOLDER`].
+pub const STATE_VOLUME: &str = "llmcache-state";
+/// Name of the volume behind [`TOKEN_FOLDER`].
+pub const TOKEN_VOLUME: &str = "llmcache-token";
+
+/// Environment of the sidecar: address of the operator.
+pub const ENV_OPERATOR: &str = "LLMCACHE_OPERATOR";
+/// Environment of the sidecar: certificates that sign the operator's, PEM.
+pub const ENV_CA: &str = "LLMCACHE_CA";
+/// Environment of the sidecar: port of the proxy.
+pub const ENV_PROXY_PORT: &str = "LLMCACHE_PROXY_PORT";
+/// Environment of the sidecar: port of the metrics.
+pub const ENV_ADMIN_PORT: &str = "LLMCACHE_ADMIN_PORT";
+/// Environment of the sidecar: how much it logs.
+pub const ENV_LOG_LEVEL: &str = "LLMCACHE_LOG_LEVEL";
+/// Environment of the sidecar: name of its pod.
+pub const ENV_POD_NAME: &str = "LLMCACHE_POD_NAME";
+/// Environment of the sidecar: namespace of its pod.
+pub const ENV_NAMESPACE: &str = "LLMCACHE_NAMESPACE";
+/// Environment of the sidecar: service account of its pod.
+pub const ENV_SERVICE_ACCOUNT: &str = "LLMCACHE_SERVICE_ACCOUNT";
+/// Environment of the sidecar: the Anthropic base URL that the app had; candidates get `_0`, `_1`, …, the last wins.
+pub const ENV_UPSTREAM_ANTHROPIC: &str = "LLMCACHE_UPSTREAM_ANTHROPIC";
+/// Environment of the sidecar: the OpenAI base URL that the app had; candidates get `_0`, `_1`, …, the last wins.
+pub const ENV_UPSTREAM_OPENAI: &str = "LLMCACHE_UPSTREAM_OPENAI";
+/// Environment of apps: base URL that the Anthropic SDKs read.
+pub const ANTHROPIC_BASE_URL: &str = "ANTHROPIC_BASE_URL";
+/// Environment of apps: base URL that LangChain reads for Anthropic.
+pub const ANTHROPIC_API_URL: &str = "ANTHROPIC_API_URL";
+/// Environment of apps: base URL that the OpenAI SDKs read.
+pub const OPENAI_BASE_URL: &str = "OPENAI_BASE_URL";
+/// Environment of apps: base URL that LangChain and the first OpenAI SDK read.
+pub const OPENAI_API_BASE: &str = "OPENAI_API_BASE";
+

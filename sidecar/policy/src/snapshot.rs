@@ -5,6 +5,8 @@ use sha2::{Digest, Sha256};
 
 use crate::{PromptCache, ResultCache, Routing, Scope, TtlClass, Upstreams};
 
+mod pass_through;
+
 /// What one workload executes: one compiled policy, every default filled in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
@@ -26,6 +28,9 @@ pub struct Snapshot {
     pub routing: Routing,
     /// Bans that run by name.
     pub invalidation: Vec<Invalidation>,
+    /// Store class of the install behind the in-process tier; none = answers stay in the process.
+    #[serde(default)]
+    pub store_class: Option<String>,
 }
 
 /// Which policy a snapshot was compiled from.

@@ -1,9 +1,8 @@
 //! Two namespaces with one secret file. With a login of its own neither reaches the other's keys at all; with one shared
 //! login it can destroy or fill, never read, forge or ban.
 
-use llmcache_cache::redis::namespace_prefix;
-use llmcache_cache::seal::NamespaceKey;
-use llmcache_policy::redis_acl;
+use llmcache_cache::seal;
+use llmcache_policy::{NamespaceKey, redis_acl};
 use llmcache_tests::fake::{Fake, FakeConfig};
 use llmcache_tests::kit::{Call, Redis, Sidecar, eventually, metric};
 use redis::{FromRedisValue, RedisResult, Value};
@@ -73,12 +72,13 @@ impl Tenants {
     }
 }
 
-fn key_of(namespace: &str) -> NamespaceKey {
-    NamespaceKey::derive(SECRET, namespace).unwrap()
+fn key_of(namespace: &str) -> seal::NamespaceKey {
+    let key = NamespaceKey::derive(SECRET, namespace).unwrap();
+    seal::NamespaceKey::new(key.bytes(), key.redis_prefix())
 }
 
 fn prefix(namespace: &str) -> String {
-    namespace_prefix(&key_of(namespace), namespace)
+    NamespaceKey::derive(SECRET, namespace).unwrap().redis_prefix()
 }
 
 fn secret_question() -> Call {

@@ -21,15 +21,10 @@ pub(super) struct Domain {
     prefix: String,
 }
 
-/// The part of every key's name that is one namespace's own: `llmcache:<namespace>:`.
-pub fn namespace_prefix(key: &NamespaceKey, namespace: &str) -> String {
-    format!("llmcache:{}:", short(key, "redis namespace", namespace.as_bytes()))
-}
-
 impl Domain {
-    pub(super) fn new(key: NamespaceKey, namespace: &str, policy: &str) -> Self {
+    pub(super) fn new(key: NamespaceKey, policy: &str) -> Self {
         let policy = short(&key, "redis policy", policy.as_bytes());
-        let prefix = format!("{}{policy}:", namespace_prefix(&key, namespace));
+        let prefix = format!("{}{policy}:", key.prefix());
         Self { key, prefix }
     }
 

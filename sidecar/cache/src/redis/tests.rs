@@ -24,10 +24,11 @@ fn key(n: u8) -> Digest {
 }
 
 pub(crate) fn place(secret: &str, policy: &str) -> Place {
-    let key = NamespaceKey::derive(format!("{secret} and some more length").as_bytes(), "uid").unwrap();
+    let mut bytes = [0; 32];
+    bytes[..secret.len()].copy_from_slice(secret.as_bytes());
+    let key = NamespaceKey::new(&bytes, format!("llmcache:{secret}:"));
     Place {
         keys: key.into(),
-        namespace: "shop".into(),
         policy: policy.into(),
         value_bytes: 1 << 20,
         longest_life: Duration::from_hours(2),

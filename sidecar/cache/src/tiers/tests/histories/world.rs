@@ -85,7 +85,6 @@ impl World {
         let place = Place {
             lease: LEASE,
             longest_life: KEEP,
-            namespace: namespace.into(),
             ..place(namespace, &format!("history-{}", self.seed))
         };
         let server = crate::redis::Server::parse(&format!("redis://127.0.0.1:{}", wire.port)).unwrap();
