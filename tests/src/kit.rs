@@ -7,12 +7,16 @@ use anyhow::{Context, ensure};
 
 mod client;
 mod network;
+mod pod;
+mod push;
 mod redis;
 mod sidecar;
 mod stage;
 
 pub use client::{Call, Client, Reply};
 pub use network::{Network, Weather};
+pub use pod::{Pod, Volumes};
+pub use push::{Heard, Operator, encode, snapshot};
 pub use redis::{Authority, Guards, Node, Redis, RedisCluster, RedisSentinel};
 pub use sidecar::{Launch, Sidecar};
 pub use stage::{Stage, metric, question};

@@ -12,7 +12,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Streaming};
+use tonic::{Code, Request, Streaming};
 
 use super::guard::Verdict;
 use super::offer::Offer;
@@ -107,6 +107,8 @@ impl<'a> Session<'a> {
                 message = self.down.message() => match message {
                     Ok(Some(Down { body })) => self.hear(body).await,
                     Ok(None) => return End::Clean,
+                    // So a replica says that it ends, or that the connection is old enough.
+                    Err(status) if status.code() == Code::Unavailable => return End::Clean,
                     Err(status) => return End::Failed(said(&status)),
                 },
                 Some(Ok(result)) = self.bans.join_next() => self.say(up::Body::BanResult(result)).await,
