@@ -156,13 +156,17 @@ impl<'a> Session<'a> {
                 self.refused = Some((nonce, offer));
                 self.refuse(nonce, revision, reason, true).await
             }
-            Verdict::Apply => self.put_in_force(nonce, offer).await,
-            Verdict::Regress => {
-                tracing::warn!(generation, "an older policy is put in force: nothing newer was offered");
-                self.push.in_force.process().metrics.regression();
-                self.put_in_force(nonce, offer).await
-            }
+            verdict => self.execute(verdict, nonce, offer).await,
         }
+    }
+
+    async fn execute(&mut self, verdict: Verdict, nonce: u64, offer: Offer) -> Result<(), End> {
+        if verdict == Verdict::Regress {
+            let (_, generation) = offer.place();
+            tracing::warn!(generation, "an older policy is put in force: nothing newer was offered");
+            self.push.in_force.process().metrics.regression();
+        }
+        self.put_in_force(nonce, offer).await
     }
 
     async fn put_in_force(&mut self, nonce: u64, offer: Offer) -> Result<(), End> {
@@ -274,9 +278,7 @@ impl<'a> Session<'a> {
             if verdict != Verdict::Older {
                 let (nonce, offer) = (*nonce, offer.clone());
                 self.refused = None;
-                tracing::warn!(generation, "an older policy is put in force: nothing newer was offered");
-                self.push.in_force.process().metrics.regression();
-                self.put_in_force(nonce, offer).await?;
+                self.execute(verdict, nonce, offer).await?;
             }
         }
         self.report().await
