@@ -24,7 +24,7 @@ pub struct Key {
 pub struct OwnerReference {
     /// API version, such as `apps/v1`.
     pub api_version: String,
-    /// Kind, such as `ReplicaSet`.
+    /// Kind, such as ReplicaSet.
     pub kind: String,
     /// Name in the same namespace.
     pub name: String,
@@ -62,7 +62,7 @@ pub struct Namespace {
     pub labels: BTreeMap<String, String>,
 }
 
-/// A Deployment, `StatefulSet`, `DaemonSet`, `ReplicaSet`, Job or `CronJob`.
+/// A Deployment, StatefulSet, DaemonSet, ReplicaSet, Job or CronJob.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Owner {
     /// Namespace and name.

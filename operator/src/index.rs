@@ -19,7 +19,7 @@ pub enum Delta<T> {
     /// All objects there are, after a first or repeated list.
     All(Vec<T>),
     /// One object is new or changed.
-    One(T),
+    One(Box<T>),
     /// One object is gone.
     Gone(Key),
 }
@@ -130,6 +130,17 @@ impl Index {
     }
 }
 
+impl<T> Delta<T> {
+    /// The same of another type.
+    pub fn map<U>(self, convert: impl Fn(T) -> U) -> Delta<U> {
+        match self {
+            Self::All(objects) => Delta::All(objects.into_iter().map(convert).collect()),
+            Self::One(object) => Delta::One(Box::new(convert(*object))),
+            Self::Gone(key) => Delta::Gone(key),
+        }
+    }
+}
+
 /// Puts a delta into a table; whether it was everything there is.
 fn take<T: Keyed>(table: &mut Table<T>, delta: Delta<T>) -> bool {
     match delta {
@@ -141,7 +152,7 @@ fn take<T: Keyed>(table: &mut Table<T>, delta: Delta<T>) -> bool {
             return true;
         }
         Delta::One(object) => {
-            table.insert(object.key(), Arc::new(object));
+            table.insert(object.key(), Arc::from(object));
         }
         Delta::Gone(key) => {
             table.remove(&key);

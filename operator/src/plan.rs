@@ -159,7 +159,7 @@ impl Planner {
         };
         for loser in choice.losers {
             if let Some(judged) = policies.get_mut(&loser) {
-                judged.loses_to = choice.winner.clone();
+                judged.loses_to.clone_from(&choice.winner);
             }
         }
         Some(Placed {

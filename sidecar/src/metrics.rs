@@ -133,6 +133,7 @@ impl Metrics {
     ) {
         self.traffic.record(endpoint, line, delivery);
         self.spend.record(model, &line.settlement);
+        self.spend.answered(&line.settlement.billed);
     }
 }
 

@@ -12,7 +12,7 @@ fn owner(kind: &'static str, name: &str, above: Option<(&str, &str)>) -> Change 
     let api_version = "apps/v1".to_owned();
     Change::Owners(
         kind,
-        Delta::One(Owner {
+        Delta::One(Box::new(Owner {
             key: key(name),
             api_version: api_version.clone(),
             kind: kind.into(),
@@ -24,7 +24,7 @@ fn owner(kind: &'static str, name: &str, above: Option<(&str, &str)>) -> Change 
                 name: name.into(),
                 uid: format!("uid-{name}"),
             }),
-        }),
+        })),
     )
 }
 
@@ -39,8 +39,8 @@ fn map(name: &str, version: &str) -> ConfigMap {
 fn a_repeated_list_takes_away_what_is_gone() {
     let mut index = Index::default();
     let watched = || "shop".to_owned();
-    index.apply(Change::ConfigMaps(watched(), Delta::One(map("a", "1"))));
-    index.apply(Change::ConfigMaps(watched(), Delta::One(map("b", "1"))));
+    index.apply(Change::ConfigMaps(watched(), Delta::One(map("a", "1").into())));
+    index.apply(Change::ConfigMaps(watched(), Delta::One(map("b", "1").into())));
     assert_eq!(index.listed(), 0);
     index.apply(Change::ConfigMaps(
         watched(),

@@ -167,7 +167,7 @@ fn a_refused_generation_leaves_the_accepted_one_in_force() {
     let mut told = LLMCachePolicy::clone(known.policies.values().next().unwrap());
     let status: llmcache_crds::LLMCachePolicyStatus = serde_json::from_value(json!({"revision": "abc"})).unwrap();
     told.status = Some(status);
-    known.apply(Change::Policies(Delta::One(told)));
+    known.apply(Change::Policies(Delta::One(told.into())));
     assert_eq!(plan(&known).pods["pod-chat"].order, Order::Keep);
     assert_eq!(plan(&bad).pods["pod-chat"].order, Order::PassThrough);
 }
@@ -229,9 +229,9 @@ proptest! {
         let chat = pod("chat", &[("app", "chat")], &[]);
         let straight = plan(&index(made.clone(), vec![chat.clone()]));
         let mut mixed = Index::default();
-        mixed.apply(Change::Pods(Delta::One(chat)));
+        mixed.apply(Change::Pods(Delta::One(chat.into())));
         for at in shuffled.into_iter().filter(|at| *at < made.len()) {
-            mixed.apply(Change::Policies(Delta::One(made[at].clone())));
+            mixed.apply(Change::Policies(Delta::One(made[at].clone().into())));
         }
         let mixed = plan(&mixed);
         prop_assert_eq!(winner(&straight, "chat"), winner(&mixed, "chat"));

@@ -83,6 +83,27 @@ fn what_a_layer_lost_is_overhead_because_counters_never_fall() {
 }
 
 #[test]
+fn a_call_of_ours_is_billed_and_is_no_request() {
+    let metrics = metrics();
+    let settlement = Settlement {
+        billed: llmcache_provider::usage::Usage {
+            input: 9,
+            cache_read: 5,
+            ..Default::default()
+        },
+        ..Settlement::default()
+    };
+    metrics.spent(&"claude-opus-5-5".into(), &settlement);
+    let text = metrics.render().unwrap();
+    for sample in [
+        "llmcache_tokens_total{kind=\"cache_read\",model=\"claude-opus-5-5\"} 5\n",
+        "llmcache_prompt_cache_requests_total{result=\"read\"} 0\n",
+    ] {
+        assert!(text.contains(sample), "{sample} not in {text}");
+    }
+}
+
+#[test]
 fn statuses_are_a_closed_set() {
     let metrics = metrics();
     for status in [Some(200), Some(529), Some(299), Some(777), None] {
