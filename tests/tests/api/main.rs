@@ -2,8 +2,11 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod applied;
+mod certificates;
 mod definitions;
+mod identity;
 mod invalidations;
+mod lease;
 mod policies;
 mod verdict;
 
