@@ -130,6 +130,17 @@ impl Index {
     }
 }
 
+impl<T> Delta<T> {
+    /// The same of another type.
+    pub fn map<U>(self, convert: impl Fn(T) -> U) -> Delta<U> {
+        match self {
+            Self::All(objects) => Delta::All(objects.into_iter().map(convert).collect()),
+            Self::One(object) => Delta::One(Box::new(convert(*object))),
+            Self::Gone(key) => Delta::Gone(key),
+        }
+    }
+}
+
 /// Puts a delta into a table; whether it was everything there is.
 fn take<T: Keyed>(table: &mut Table<T>, delta: Delta<T>) -> bool {
     match delta {

@@ -61,6 +61,12 @@ pub(crate) enum Error {
 #[error("{0}")]
 pub struct TlsError(String);
 
+impl TlsError {
+    pub(crate) fn new(problem: &str) -> Self {
+        Self(problem.to_owned())
+    }
+}
+
 impl Client {
     /// A client that trusts `ca_bundle` (PEM), or the system's roots (`SSL_CERT_FILE` is honoured) without one.
     pub(crate) fn new(ca_bundle: Option<&str>) -> Result<Self, TlsError> {

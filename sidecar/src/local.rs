@@ -10,12 +10,14 @@ use llmcache_policy::names;
 use serde_json::{Value, json};
 
 use crate::body::{self, Body, full};
+use crate::in_force::InForce;
 use crate::pipeline::Pipeline;
 
 mod invalidate;
 
 /// Answers one request below `/llmcache`.
-pub(crate) async fn handle(pipeline: Arc<Pipeline>, request: Request<Incoming>) -> Response<Body> {
+pub(crate) async fn handle(in_force: &InForce, request: Request<Incoming>) -> Response<Body> {
+    let pipeline: Arc<Pipeline> = in_force.pipeline();
     if let Err(reason) = guard(request.method(), request.headers()) {
         return reply(StatusCode::FORBIDDEN, &json!({"error": reason}));
     }

@@ -22,6 +22,10 @@ pub(super) fn check(rules: &CompiledSchema, object: &Value, problems: &mut Probl
         }
         let below = failure.field_path.trim_start_matches('.');
         let path = format!("spec.{below}");
+        // The bounds of a number are a rule too, for the API server's sake; the schema has said the same.
+        if pointer(spec, below).is_some_and(Value::is_number) && problems.touches(&path) {
+            continue;
+        }
         let value = culprits::of(spec, below, &failure.message)
             .or_else(|| pointer(spec, below).map(shown))
             .unwrap_or_default();

@@ -60,3 +60,46 @@ pub const ANNOTATION_ADMIN_PORT: &str = "llmcache.dev/admin-port";
 pub const ANNOTATION_RESOURCES: &str = "llmcache.dev/resources";
 /// Pod annotation: least important log line, `error` … `trace`; default `info`.
 pub const ANNOTATION_LOG_LEVEL: &str = "llmcache.dev/log-level";
+/// Secret of the install namespace with the install secret.
+pub const SECRET_INSTALL: &str = "llmcache-install";
+/// Secret of the install namespace with the operator's certificates.
+pub const SECRET_TLS: &str = "llmcache-operator-tls";
+
+/// Name of the injected container.
+pub const CONTAINER: &str = "llmcache";
+/// Name of the injected container's admin port.
+pub const ADMIN_PORT_NAME: &str = "llmcache-admin";
+/// Name of the volume behind [`STATE_FOLDER`].
+pub const STATE_VOLUME: &str = "llmcache-state";
+/// Name of the volume behind [`TOKEN_FOLDER`].
+pub const TOKEN_VOLUME: &str = "llmcache-token";
+
+/// Environment of the sidecar: address of the operator.
+pub const ENV_OPERATOR: &str = "LLMCACHE_OPERATOR";
+/// Environment of the sidecar: certificates that sign the operator's, PEM.
+pub const ENV_CA: &str = "LLMCACHE_CA";
+/// Environment of the sidecar: port of the proxy.
+pub const ENV_PROXY_PORT: &str = "LLMCACHE_PROXY_PORT";
+/// Environment of the sidecar: port of the metrics.
+pub const ENV_ADMIN_PORT: &str = "LLMCACHE_ADMIN_PORT";
+/// Environment of the sidecar: how much it logs.
+pub const ENV_LOG_LEVEL: &str = "LLMCACHE_LOG_LEVEL";
+/// Environment of the sidecar: name of its pod.
+pub const ENV_POD_NAME: &str = "LLMCACHE_POD_NAME";
+/// Environment of the sidecar: namespace of its pod.
+pub const ENV_NAMESPACE: &str = "LLMCACHE_NAMESPACE";
+/// Environment of the sidecar: service account of its pod.
+pub const ENV_SERVICE_ACCOUNT: &str = "LLMCACHE_SERVICE_ACCOUNT";
+/// Environment of the sidecar: the Anthropic base URL that the app had; candidates get `_0`, `_1`, …, the last wins.
+pub const ENV_UPSTREAM_ANTHROPIC: &str = "LLMCACHE_UPSTREAM_ANTHROPIC";
+/// Environment of the sidecar: the OpenAI base URL that the app had; candidates get `_0`, `_1`, …, the last wins.
+pub const ENV_UPSTREAM_OPENAI: &str = "LLMCACHE_UPSTREAM_OPENAI";
+/// Environment of apps: base URL that the Anthropic SDKs read.
+pub const ANTHROPIC_BASE_URL: &str = "ANTHROPIC_BASE_URL";
+/// Environment of apps: base URL that LangChain reads for Anthropic.
+pub const ANTHROPIC_API_URL: &str = "ANTHROPIC_API_URL";
+/// Environment of apps: base URL that the OpenAI SDKs read.
+pub const OPENAI_BASE_URL: &str = "OPENAI_BASE_URL";
+/// Environment of apps: base URL that LangChain and the first OpenAI SDK read.
+pub const OPENAI_API_BASE: &str = "OPENAI_API_BASE";
+

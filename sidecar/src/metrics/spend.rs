@@ -86,6 +86,19 @@ impl Spend {
         *dollars.overhead.entry((RESULT_CACHE, REFRESH)).or_default() += settlement.refresh;
     }
 
+    /// Counts what the provider's cache did for a request; calls of ours are none.
+    pub(super) fn answered(&self, usage: &Usage) {
+        if *usage == Usage::default() {
+            return;
+        }
+        let result = match (usage.cache_read, usage.cache_write()) {
+            (0, 0) => NONE,
+            (0, _) => "write",
+            _ => "read",
+        };
+        self.prompt_cache.with_label_values(&[result]).inc();
+    }
+
     /// Sets the dollar counters; nothing is added while the guard lives.
     pub(super) fn publish(&self) -> MutexGuard<'_, Dollars> {
         let dollars = self.dollars.lock();
@@ -111,12 +124,6 @@ impl Spend {
         for (kind, tokens) in kinds {
             self.tokens.with_label_values(&[kind, &**model]).inc_by(tokens);
         }
-        let result = match (usage.cache_read, usage.cache_write()) {
-            (0, 0) => NONE,
-            (0, _) => "write",
-            _ => "read",
-        };
-        self.prompt_cache.with_label_values(&[result]).inc();
     }
 
     fn start_at_zero(&self) {

@@ -18,9 +18,10 @@ const STAGES: [(&str, Option<&str>); 8] = [
 const LAYERS: [&str; 3] = ["routing", "result_cache", "prompt_cache"];
 
 /// Crates and modules that are pure: no client, no clock.
-const PURE: [&str; 4] = [
+const PURE: [&str; 5] = [
     "operator/src/validate",
     "operator/src/compile",
+    "operator/src/inject",
     "sidecar/policy/src",
     "crds/src",
 ];
