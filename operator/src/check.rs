@@ -34,7 +34,9 @@ pub fn run(args: &Args) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| error.to_string())?;
     let image = runtime.block_on(async {
-        let client = Client::try_default().await.map_err(|error| format!("no API server is configured: {error}"))?;
+        let client = Client::try_default()
+            .await
+            .map_err(|error| format!("no API server is configured: {error}"))?;
         check(&client, &args.namespace).await
     })?;
     tracing::info!(image, "pods that opt in get the sidecar");

@@ -92,7 +92,11 @@ fn read(text: &str, definition: impl Fn(&Value) -> &'static Definition) -> Resul
     if objects.policies.is_empty() && objects.invalidations.is_empty() && problems.is_empty() {
         problems.push(Problem::of_file("the file holds no policy", "write an LLMCachePolicy"));
     }
-    if problems.is_empty() { Ok(objects) } else { Err(problems) }
+    if problems.is_empty() {
+        Ok(objects)
+    } else {
+        Err(problems)
+    }
 }
 
 /// Judges a typed policy as [`load`] judges a file.

@@ -29,7 +29,14 @@ mod tests {
 
     #[test]
     fn ages_have_one_unit() {
-        for (seconds, expected) in [(-5, "0s"), (119, "119s"), (120, "2m"), (7_199, "119m"), (7_200, "2h"), (172_800, "2d")] {
+        for (seconds, expected) in [
+            (-5, "0s"),
+            (119, "119s"),
+            (120, "2m"),
+            (7_199, "119m"),
+            (7_200, "2h"),
+            (172_800, "2d"),
+        ] {
             assert_eq!(written(seconds * 1_000), expected);
         }
         assert_eq!(age(None, 0), "-");

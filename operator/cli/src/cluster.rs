@@ -124,7 +124,12 @@ impl Cluster {
         self.pages(&call, &ListParams::default(), ask).await
     }
 
-    async fn pages<T, F>(&self, call: &Call, params: &ListParams, ask: impl Fn(ListParams) -> F) -> Result<Vec<T>, Trouble>
+    async fn pages<T, F>(
+        &self,
+        call: &Call,
+        params: &ListParams,
+        ask: impl Fn(ListParams) -> F,
+    ) -> Result<Vec<T>, Trouble>
     where
         T: Clone,
         F: Future<Output = kube::Result<ObjectList<T>>>,
@@ -138,7 +143,10 @@ impl Cluster {
                 None => return Ok(objects),
             }
         }
-        Err(Trouble::other(call, "more objects than this command reads; give --namespace"))
+        Err(Trouble::other(
+            call,
+            "more objects than this command reads; give --namespace",
+        ))
     }
 
     /// One object of a namespace, if it exists.
@@ -212,11 +220,20 @@ async fn config(connection: &Connection) -> Result<Config, String> {
         return from_file.or_else(|error| {
             let no_choice = connection.context.is_none();
             let own = no_choice.then(Config::incluster).and_then(Result::ok);
-            own.ok_or_else(|| format!("kubeconfig: {}; fix: give --kubeconfig and --context", trouble::chain(&error)))
+            own.ok_or_else(|| {
+                format!(
+                    "kubeconfig: {}; fix: give --kubeconfig and --context",
+                    trouble::chain(&error)
+                )
+            })
         });
     };
     let wrong = |error: &dyn std::error::Error, fix| {
-        format!("--kubeconfig: {}: {}; fix: {fix}", path.display(), trouble::chain(error))
+        format!(
+            "--kubeconfig: {}: {}; fix: {fix}",
+            path.display(),
+            trouble::chain(error)
+        )
     };
     let file = Kubeconfig::read_from(path).map_err(|error| wrong(&error, "give a kubeconfig file"))?;
     let config = Config::from_custom_kubeconfig(file, &options).await;
@@ -234,7 +251,8 @@ fn patience(text: &str) -> Result<Duration, String> {
 /// Runs a command that asks the cluster.
 pub(crate) fn block_on<T>(command: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::Problems(vec![format!("this process cannot wait for I/O: {error}")]))?;
+    let runtime =
+        runtime.map_err(|error| Failure::Problems(vec![format!("this process cannot wait for I/O: {error}")]))?;
     runtime.block_on(command)
 }
 
@@ -244,7 +262,14 @@ mod tests {
 
     #[test]
     fn patience_is_read_as_kubectl_reads_it() {
-        for (text, seconds) in [("0", Some(0)), ("5", Some(5)), ("5s", Some(5)), ("1m", Some(60)), ("1d", None), ("", None)] {
+        for (text, seconds) in [
+            ("0", Some(0)),
+            ("5", Some(5)),
+            ("5s", Some(5)),
+            ("1m", Some(60)),
+            ("1d", None),
+            ("", None),
+        ] {
             assert_eq!(patience(text).ok(), seconds.map(Duration::from_secs), "{text:?}");
         }
     }

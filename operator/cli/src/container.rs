@@ -1,9 +1,7 @@
 //! The sidecar's container of a pod: whether it runs, and why not.
 
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
-
-/// Name of the container.
-pub(crate) const NAME: &str = "llmcache";
+use llmcache_operator::policy::names::CONTAINER as NAME;
 
 /// Why the sidecar of a pod does not run, if it has one that does not.
 pub(crate) fn trouble(pod: &Pod) -> Option<String> {
@@ -17,7 +15,10 @@ pub(crate) fn trouble(pod: &Pod) -> Option<String> {
     }
     let ended = state.terminated.as_ref()?;
     let reason = ended.reason.as_deref().unwrap_or("ended");
-    Some(format!("its container {NAME} ended: {reason}, exit code {}", ended.exit_code))
+    Some(format!(
+        "its container {NAME} ended: {reason}, exit code {}",
+        ended.exit_code
+    ))
 }
 
 /// How often the container was started again.
@@ -43,7 +44,8 @@ mod tests {
     use super::*;
 
     fn pod(state: &Value) -> Pod {
-        let status = json!({"name": NAME, "state": state, "image": "i", "imageID": "", "ready": false, "restartCount": 2});
+        let status =
+            json!({"name": NAME, "state": state, "image": "i", "imageID": "", "ready": false, "restartCount": 2});
         serde_json::from_value(json!({"status": {"initContainerStatuses": [status]}})).unwrap()
     }
 

@@ -14,7 +14,6 @@ use crate::table::{self, Align};
 
 mod near;
 
-
 /// Price one call on one model, or on several to compare.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {

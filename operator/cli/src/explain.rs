@@ -20,11 +20,13 @@ use finding::Finding;
 
 /// Explain why a pod or a policy is as it is, and how to change it.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "pod: whether it has the sidecar and why not, which policy wins and over which others, the policy in \
+#[command(
+    after_help = "pod: whether it has the sidecar and why not, which policy wins and over which others, the policy in \
     force with all defaults, the revision ordered and the one that runs, traffic, the last Events.\n\
     policy: the verdict, conflicts, its pods by state, the policy in force with all defaults, its layers, the last Events.\n\
     What runs is read through the API server (verb get on pods/portforward, from Kubernetes 1.35 create too).\n\
-    Exit codes: 0 nothing to mend, 1 something is wrong and the fix is named, 2 usage, 3 the API server is unreachable.")]
+    Exit codes: 0 nothing to mend, 1 something is wrong and the fix is named, 2 usage, 3 the API server is unreachable."
+)]
 pub(crate) struct Args {
     /// What it is.
     #[arg(value_name = "pod|policy")]
@@ -81,5 +83,8 @@ fn unknown(kind: &str, cluster: &Cluster, name: &str, known: &[String]) -> Failu
         [] => format!("there is none in this namespace; give --namespace, or see kubectl get {kind} -A"),
         known => format!("there are {}; or give --namespace", known.join(", ")),
     };
-    Failure::Problems(vec![format!("NAME: no {kind} {name} in namespace {}; fix: {fix}", cluster.namespace)])
+    Failure::Problems(vec![format!(
+        "NAME: no {kind} {name} in namespace {}; fix: {fix}",
+        cluster.namespace
+    )])
 }

@@ -110,7 +110,11 @@ mod tests {
     fn what_is_no_sample_is_named_by_its_line() {
         for bad in ["a", "a{x=\"1\" 5", "a{x=1} 5", "a{x=\"1\"}", "{x=\"1\"} 5", "<html>"] {
             let text = format!("ok 1\n{bad}\n");
-            assert_eq!(samples(&text), Err("line 2 of its metrics is no sample".into()), "{bad}");
+            assert_eq!(
+                samples(&text),
+                Err("line 2 of its metrics is no sample".into()),
+                "{bad}"
+            );
         }
     }
 }

@@ -22,9 +22,11 @@ use outcome::{Outcome, State};
 
 /// Make sidecars forget answers: by tag pattern, model, TTL class or age, all of which must hold.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "In a pattern `*` matches any run, a closing `:*` also nothing: 'user:123:*' means user:123 and all \
+#[command(
+    after_help = "In a pattern `*` matches any run, a closing `:*` also nothing: 'user:123:*' means user:123 and all \
     beneath. Needs the verb create on llmcacheinvalidations.llmcache.dev, with --wait also list and watch.\n\
-    Exit codes: 0 ok, 1 refused, failed, or not complete in time, 2 usage, 3 the API server is unreachable.")]
+    Exit codes: 0 ok, 1 refused, failed, or not complete in time, 2 usage, 3 the API server is unreachable."
+)]
 pub(crate) struct Args {
     /// Pattern over the answers' tags.
     #[arg(value_name = "PATTERN")]
@@ -83,7 +85,9 @@ pub(crate) fn run(args: &Args, before: &Connection) -> Result<(), Failure> {
         Output::Json => say_json(&json!(outcome)),
         Output::Text => say(&outcome.to_string()),
     }
-    outcome.failure(args.wait).map_or(Ok(()), |line| Err(Failure::Problems(vec![line])))
+    outcome
+        .failure(args.wait)
+        .map_or(Ok(()), |line| Err(Failure::Problems(vec![line])))
 }
 
 fn spec(args: &Args) -> LLMCacheInvalidationSpec {
@@ -128,14 +132,15 @@ async fn send(cluster: &Cluster, written: &LLMCacheInvalidation, wait: Option<Du
     let namespace = cluster.namespace.clone();
     let api = cluster.api::<LLMCacheInvalidation>(&namespace);
     let call = Call::new::<LLMCacheInvalidation>("create", Some(&namespace));
-    let made = cluster.within(&call, api.create(&PostParams::default(), written)).await?;
+    let made = cluster
+        .within(&call, api.create(&PostParams::default(), written))
+        .await?;
     let Some(wait) = wait else {
         return Ok(Outcome::of(&made));
     };
     let name = made.metadata.name.clone().unwrap_or_default();
-    let is_decided = |found: Option<&LLMCacheInvalidation>| {
-        found.is_none_or(|found| Outcome::of(found).state != State::Pending)
-    };
+    let is_decided =
+        |found: Option<&LLMCacheInvalidation>| found.is_none_or(|found| Outcome::of(found).state != State::Pending);
     let waited = tokio::time::timeout(wait, await_condition(api.clone(), &name, is_decided)).await;
     match waited {
         Ok(Ok(Some(decided))) => Ok(Outcome::of(&decided)),
@@ -143,7 +148,10 @@ async fn send(cluster: &Cluster, written: &LLMCacheInvalidation, wait: Option<Du
         Ok(Err(error)) => {
             let call = Call::new::<LLMCacheInvalidation>("watch", Some(&namespace));
             let trouble = Trouble::of_watch(&call, &error);
-            Err(Failure::Problems(vec![format!("{namespace}/{name} is written, but: {}", trouble.message)]))
+            Err(Failure::Problems(vec![format!(
+                "{namespace}/{name} is written, but: {}",
+                trouble.message
+            )]))
         }
         // What it says now is worth telling.
         Err(_) => {
@@ -172,8 +180,14 @@ mod tests {
         };
         let problems = validate_invalidation(&LLMCacheInvalidation::new("a", spec)).unwrap_err();
         let lines: Vec<String> = problems.iter().map(flagged).collect();
-        assert!(lines[0].starts_with("--older-than: \"1d\": is malformed; allowed: "), "{lines:?}");
-        assert!(lines[1].starts_with("PATTERN: \"a b\": is malformed; allowed: "), "{lines:?}");
+        assert!(
+            lines[0].starts_with("--older-than: \"1d\": is malformed; allowed: "),
+            "{lines:?}"
+        );
+        assert!(
+            lines[1].starts_with("PATTERN: \"a b\": is malformed; allowed: "),
+            "{lines:?}"
+        );
         let nothing = validate_invalidation(&LLMCacheInvalidation::new("a", LLMCacheInvalidationSpec::default()));
         assert_eq!(
             flagged(&nothing.unwrap_err()[0]),

@@ -35,8 +35,10 @@ use failure::Failure;
     version,
     propagate_version = true
 )]
-#[command(after_help = "Every command but local takes -o json. Exit codes: 0 ok (warnings included), 1 problems found, \
-    2 usage, 3 the API server is unreachable.")]
+#[command(
+    after_help = "Every command but local takes -o json. Exit codes: 0 ok (warnings included), 1 problems found, \
+    2 usage, 3 the API server is unreachable."
+)]
 struct Cli {
     #[command(flatten)]
     connection: Connection,
@@ -64,9 +66,14 @@ fn main() -> ExitCode {
 }
 
 fn run(Cli { connection, command }: &Cli) -> Result<(), Failure> {
-    let asks_cluster = matches!(command, Command::Explain(_) | Command::Invalidate(_) | Command::Status(_));
+    let asks_cluster = matches!(
+        command,
+        Command::Explain(_) | Command::Invalidate(_) | Command::Status(_)
+    );
     if let Some(flag) = connection.given().first().filter(|_| !asks_cluster) {
-        return Err(Failure::usage(format!("{flag}: this command asks no cluster; leave it out here")));
+        return Err(Failure::usage(format!(
+            "{flag}: this command asks no cluster; leave it out here"
+        )));
     }
     match command {
         Command::Complete(words) => completion::complete(words),

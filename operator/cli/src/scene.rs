@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::batch::v1::{CronJob, Job};
-use k8s_openapi::api::core::v1::{Namespace, Pod};
+use k8s_openapi::api::core::v1::{LimitRange, Namespace, Pod};
 use kube::api::ListParams;
 use kube::core::PartialObjectMetaExt as _;
 use llmcache_crds::LLMCachePolicy;
@@ -20,7 +20,7 @@ use crate::cluster::{Cluster, Trouble};
 mod injection;
 mod install;
 
-pub(crate) use injection::{Injection, State, template};
+pub(crate) use injection::Injection;
 pub(crate) use install::Install;
 
 /// One moment of one namespace, or of all.
@@ -56,6 +56,11 @@ impl Scene {
         scene.notes.extend(scene.install.note.take());
         scene.read_namespaces(cluster, namespace).await;
         scene.read_owners(cluster, namespace).await;
+        let ranges = cluster.list::<LimitRange>(namespace, &all).await;
+        let ranges = scene.or_note(ranges, "LimitRanges are not counted");
+        scene
+            .index
+            .apply(Change::LimitRanges(Delta::All(injection::limits(ranges))));
         let pods = scene.pods.values().map(fact).collect();
         scene.index.apply(Change::Pods(Delta::All(pods)));
         scene.index.apply(Change::Policies(Delta::All(policies)));
@@ -66,11 +71,16 @@ impl Scene {
 
     async fn read_namespaces(&mut self, cluster: &Cluster, namespace: Option<&str>) {
         let found = match namespace {
-            Some(name) => cluster.find_wide::<Namespace>(name).await.map(|found| found.into_iter().collect()),
+            Some(name) => cluster
+                .find_wide::<Namespace>(name)
+                .await
+                .map(|found| found.into_iter().collect()),
             None => cluster.namespaces().await,
         };
         let found = self.or_note(found, "labels of namespaces are not counted");
-        let facts = found.into_iter().map(|found| found.metadata.into_response_partial::<Namespace>().into());
+        let facts = found
+            .into_iter()
+            .map(|found| found.metadata.into_response_partial::<Namespace>().into());
         self.index.apply(Change::Namespaces(Delta::All(facts.collect())));
     }
 
@@ -97,14 +107,19 @@ impl Scene {
     }
 
     /// Whether and why a pod has a sidecar.
-    pub(crate) fn injection(&self, pod: &facts::Pod, events: &[String]) -> Injection {
-        injection::judge(pod, &self.index, events)
+    pub(crate) fn injection(&self, pod: &Pod, fact: &facts::Pod) -> Injection {
+        injection::judge(pod, fact, &self.index, &self.install.settings)
     }
 
     /// Pods that ask for a sidecar and have none, with the reason.
     pub(crate) fn uninjected(&self) -> Vec<(&Key, Injection)> {
-        let judged = self.index.pods.iter().map(|(key, pod)| (key, self.injection(pod, &[])));
-        judged.filter(|(_, injection)| injection.state == State::Missing).collect()
+        let pods = self
+            .index
+            .pods
+            .iter()
+            .filter_map(|(key, fact)| Some((key, self.pods.get(key)?, fact)));
+        let judged = pods.map(|(key, pod, fact)| (key, self.injection(pod, fact)));
+        judged.filter(|(_, injection)| injection.is_wanted).collect()
     }
 }
 
@@ -118,6 +133,6 @@ fn unfinished(pods: Vec<Pod>) -> BTreeMap<Key, Pod> {
 }
 
 /// A pod as the operator keeps it.
-fn fact(pod: &Pod) -> facts::Pod {
+pub(super) fn fact(pod: &Pod) -> facts::Pod {
     pod.metadata.clone().into_response_partial::<Pod>().into()
 }

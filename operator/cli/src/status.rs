@@ -21,10 +21,12 @@ use tally::Tally;
 
 /// Show policies, sidecars, hit rates and dollars of a namespace.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Hit rates and dollars are sums since each sidecar's process started, read through the API server \
+#[command(
+    after_help = "Hit rates and dollars are sums since each sidecar's process started, read through the API server \
     (verb get on pods/portforward, from Kubernetes 1.35 create too), 16 pods at once, 3 s each.\n\
     Exit codes: 0 ok, 1 a policy is not accepted, rejected, stale or unhealthy, or a pod lacks its sidecar, 2 usage, \
-    3 the API server is unreachable.")]
+    3 the API server is unreachable."
+)]
 pub(crate) struct Args {
     /// Every namespace.
     #[arg(short = 'A', long)]
@@ -73,7 +75,10 @@ async fn metrics(cluster: &Cluster, scene: &Scene) -> Vec<(Key, Result<Tally, St
             (key, tally)
         }
     });
-    let mut pages: Vec<_> = futures_util::stream::iter(pages).buffer_unordered(AT_ONCE).collect().await;
+    let mut pages: Vec<_> = futures_util::stream::iter(pages)
+        .buffer_unordered(AT_ONCE)
+        .collect()
+        .await;
     pages.sort_by(|(one, _), (other, _)| one.cmp(other));
     pages
 }

@@ -122,7 +122,10 @@ fn of_invalidation(spec: &LLMCachePolicySpec) -> Vec<Warning> {
     on_change
         .map(|(index, _)| {
             let path = format!("spec.invalidation[{index}].onChange");
-            warning(&path, "without a cluster no ConfigMap is seen: run the invalidation by its name")
+            warning(
+                &path,
+                "without a cluster no ConfigMap is seen: run the invalidation by its name",
+            )
         })
         .collect()
 }

@@ -102,4 +102,3 @@ pub const ANTHROPIC_API_URL: &str = "ANTHROPIC_API_URL";
 pub const OPENAI_BASE_URL: &str = "OPENAI_BASE_URL";
 /// Environment of apps: base URL that LangChain and the first OpenAI SDK read.
 pub const OPENAI_API_BASE: &str = "OPENAI_API_BASE";
-

@@ -10,8 +10,8 @@ use kube::Error;
 use kube::client::UpgradeConnectionError;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::trouble::{Call, chain};
 use super::Cluster;
+use super::trouble::{Call, chain};
 
 /// Longest wait for one page.
 const PATIENCE: Duration = Duration::from_secs(3);

@@ -105,9 +105,7 @@ impl Trouble {
             },
             UNAUTHORIZED => Self {
                 kind: Kind::Unreachable,
-                message: format!(
-                    "{server} does not know this account; fix: log in again, or give another --context"
-                ),
+                message: format!("{server} does not know this account; fix: log in again, or give another --context"),
             },
             NOT_FOUND if call.resource.ends_with("llmcache.dev") && call.verb != "get" => Self {
                 kind: Kind::Refused,
@@ -144,8 +142,16 @@ impl Trouble {
     /// A watch that ended.
     pub(crate) fn of_watch(call: &Call, error: &kube::runtime::wait::Error) -> Self {
         let words = chain(error);
-        let kind = if words.contains("forbidden") { Kind::Forbidden } else { Kind::Refused };
-        let message = if kind == Kind::Forbidden { call.forbidden() } else { words };
+        let kind = if words.contains("forbidden") {
+            Kind::Forbidden
+        } else {
+            Kind::Refused
+        };
+        let message = if kind == Kind::Forbidden {
+            call.forbidden()
+        } else {
+            words
+        };
         Self { kind, message }
     }
 

@@ -13,7 +13,9 @@ pub(super) struct Found {
 
 /// Completes the last word, which is unfinished and may be empty.
 pub(super) fn complete(root: &Command, words: &[String]) -> Found {
-    let (unfinished, before) = words.split_last().map_or(("", &[][..]), |(last, before)| (last.as_str(), before));
+    let (unfinished, before) = words
+        .split_last()
+        .map_or(("", &[][..]), |(last, before)| (last.as_str(), before));
     let mut command = root;
     let mut open: Option<&Arg> = None;
     for word in before {
@@ -63,7 +65,9 @@ fn values(arg: &Arg, unfinished: &str, before: &str) -> Found {
 
 fn is_path(arg: &Arg) -> bool {
     let names = arg.get_value_names().into_iter().flatten();
-    names.into_iter().any(|name| ["FILE", "POLICY"].contains(&name.as_str()))
+    names
+        .into_iter()
+        .any(|name| ["FILE", "POLICY"].contains(&name.as_str()))
 }
 
 fn flags(command: &Command, unfinished: &str) -> Found {
@@ -81,7 +85,9 @@ fn names(command: &Command, unfinished: &str) -> Found {
     let shown = command.get_subcommands().filter(|inner| !inner.is_hide_set());
     let fitting = shown.filter(|inner| inner.get_name().starts_with(unfinished));
     let mut found = Found {
-        candidates: fitting.map(|inner| described(inner.get_name(), inner.get_about())).collect(),
+        candidates: fitting
+            .map(|inner| described(inner.get_name(), inner.get_about()))
+            .collect(),
         wants_file: false,
     };
     for arg in command.get_positionals() {
@@ -98,8 +104,6 @@ fn described(word: &str, help: Option<&clap::builder::StyledStr>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     fn complete(words: &[&str]) -> (Vec<String>, bool) {
         let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
         let found = super::complete(&super::super::command(), &words);

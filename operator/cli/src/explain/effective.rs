@@ -144,7 +144,8 @@ fn rule(rule: &Rule) -> Value {
 fn invalidation(snapshot: &Snapshot, written: Option<&LLMCachePolicySpec>) -> Value {
     let on_change = |name: &str| {
         let mut all = written.iter().flat_map(|written| written.invalidation.iter().flatten());
-        all.find(|known| known.name == name).and_then(|known| known.on_change.clone())
+        all.find(|known| known.name == name)
+            .and_then(|known| known.on_change.clone())
     };
     let all = snapshot.invalidation.iter();
     all.map(|ban| pruned(json!({"name": ban.name, "pattern": ban.pattern, "onChange": on_change(&ban.name)})))
@@ -184,8 +185,13 @@ fn duration(milliseconds: u64) -> String {
 /// As the format writes a size, such as `64Mi`.
 fn size(bytes: u64) -> String {
     let units = [("Gi", 30), ("Mi", 20), ("Ki", 10)];
-    let unit = units.into_iter().find(|(_, shift)| bytes > 0 && bytes.trailing_zeros() >= *shift);
-    unit.map_or_else(|| bytes.to_string(), |(unit, shift)| format!("{}{unit}", bytes >> shift))
+    let unit = units
+        .into_iter()
+        .find(|(_, shift)| bytes > 0 && bytes.trailing_zeros() >= *shift);
+    unit.map_or_else(
+        || bytes.to_string(),
+        |(unit, shift)| format!("{}{unit}", bytes >> shift),
+    )
 }
 
 #[cfg(test)]
@@ -222,7 +228,10 @@ mod tests {
 
     #[test]
     fn durations_and_sizes_are_written_as_the_format_has_them() {
-        assert_eq!([0, 25, 5_405_010, 604_800_000].map(duration), ["0s", "25ms", "1h30m5s10ms", "168h"]);
+        assert_eq!(
+            [0, 25, 5_405_010, 604_800_000].map(duration),
+            ["0s", "25ms", "1h30m5s10ms", "168h"]
+        );
         assert_eq!([1 << 20, 3 << 29, 1536 << 10].map(size), ["1Mi", "1536Mi", "1536Ki"]);
     }
 }

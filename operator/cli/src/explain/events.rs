@@ -2,6 +2,7 @@
 
 use k8s_openapi::api::events::v1::Event;
 use kube::api::ListParams;
+use llmcache_operator::events::REPORTER;
 use serde::Serialize;
 
 use crate::age::{age, since};
@@ -9,8 +10,6 @@ use crate::cluster::Cluster;
 
 /// Events that are shown.
 const SHOWN: usize = 8;
-/// Who writes ours.
-const REPORTER: &str = "llmcache-operator";
 
 /// One Event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -58,7 +57,9 @@ fn read(event: &Event, now_ms: i64) -> Option<Said> {
             regarding.name.unwrap_or_default()
         ),
         age: time.map_or_else(|| age(created, now_ms), |time| since(Some(time), now_ms)),
-        at_ms: at_ms.or_else(|| created.map(|time| time.0.as_millisecond())).unwrap_or_default(),
+        at_ms: at_ms
+            .or_else(|| created.map(|time| time.0.as_millisecond()))
+            .unwrap_or_default(),
     })
 }
 
@@ -99,7 +100,10 @@ mod tests {
         let now_ms = 1_767_226_200_000;
         assert_eq!(read(&event("kubelet"), now_ms), None);
         let said = read(&event(REPORTER), now_ms).unwrap();
-        assert_eq!(lines(&[said]), "events:\n  0s Deployment/chat InjectionSkipped: HostNetwork\n");
+        assert_eq!(
+            lines(&[said]),
+            "events:\n  0s Deployment/chat InjectionSkipped: HostNetwork\n"
+        );
         assert_eq!(lines(&[]), "events: none\n");
     }
 }

@@ -15,12 +15,10 @@ use super::sidecar::Sidecar;
 use super::{Answer, effective, unknown};
 use crate::cluster::Cluster;
 use crate::failure::Failure;
-use crate::scene::{Injection, Scene, State};
+use crate::scene::{Injection, Scene};
 
 mod diagnosis;
 
-/// Reason of the Event about a pod that was passed over.
-const SKIPPED: &str = "InjectionSkipped";
 /// Pods of a namespace whose names an error lists.
 const NAMES: usize = 8;
 
@@ -74,15 +72,10 @@ pub(super) async fn explain(cluster: &Cluster, scene: &Scene, name: &str, now_ms
     let mut about = vec![("Pod", name)];
     about.extend(owner.iter().map(|owner| (owner.kind.as_str(), owner.key.name.as_str())));
     let (events, note) = events::about(cluster, &about, now_ms).await;
-    let skips: Vec<String> = events
-        .iter()
-        .filter(|said| said.reason == SKIPPED)
-        .map(|said| said.message.clone())
-        .collect();
-    let injection = scene.injection(fact, &skips);
-    let sidecar = match injection.state {
-        State::Injected => Some(Sidecar::ask(cluster, &key, pod).await),
-        State::Disabled | State::Missing | State::NotAsked => None,
+    let injection = scene.injection(pod, fact);
+    let sidecar = match injection.is_injected {
+        true => Some(Sidecar::ask(cluster, &key, pod).await),
+        false => None,
     };
     let placed = scene.plan.pods.get(&fact.uid);
     let policy = placed.map(|placed| chosen(scene, fact, placed));
@@ -115,7 +108,11 @@ pub(super) async fn explain(cluster: &Cluster, scene: &Scene, name: &str, now_ms
 
 /// Policies of the pod's namespace with what they select.
 fn own_policies(scene: &Scene, pod: &facts::Pod) -> BTreeMap<String, BTreeMap<String, String>> {
-    let own = scene.index.policies.iter().filter(|(key, _)| key.namespace == pod.key.namespace);
+    let own = scene
+        .index
+        .policies
+        .iter()
+        .filter(|(key, _)| key.namespace == pod.key.namespace);
     own.map(|(key, policy)| {
         let selector = policy.spec.selector.as_ref();
         let labels = selector.and_then(|selector| selector.match_labels.clone());
@@ -165,7 +162,11 @@ impl Report {
         if let Some(owner) = &self.owner {
             let _ = write!(text, ", made by {owner}");
         }
-        let _ = writeln!(text, "\ninjection: {:?}: {}", self.injection.state, self.injection.message);
+        let _ = writeln!(
+            text,
+            "\ninjection: {}: {}",
+            self.injection.state, self.injection.message
+        );
         if let Some(policy) = &self.policy {
             text += &policy.text();
         }
@@ -210,7 +211,9 @@ fn of_sidecar(sidecar: &Sidecar) -> String {
         word(Some(sidecar.is_running)),
         sidecar.restarts,
         word(sidecar.is_connected),
-        sidecar.requests.map_or_else(|| "unknown".into(), |requests| requests.to_string())
+        sidecar
+            .requests
+            .map_or_else(|| "unknown".into(), |requests| requests.to_string())
     );
     if let Some(reason) = &sidecar.unreachable {
         let _ = writeln!(text, "  it cannot be asked: {reason}");

@@ -62,7 +62,10 @@ pub(super) async fn explain(cluster: &Cluster, scene: &Scene, name: &str, now_ms
     let program = judged.program.as_ref();
     let pods = won(scene, judged);
     let report = Report {
-        refusal: judged.refusal.as_ref().map(|refusal| format!("{}: {}", refusal.reason, refusal.message)),
+        refusal: judged
+            .refusal
+            .as_ref()
+            .map(|refusal| format!("{}: {}", refusal.reason, refusal.message)),
         ordered: program.map(|program| program.revision.clone()),
         loses_to: judged.loses_to.as_ref().map(|key| key.name.clone()),
         effective: program.map(|program| effective::spec(&program.snapshot, written)),
@@ -98,7 +101,10 @@ fn findings(row: &Row, judged: &Judged, pods: &[Won]) -> Vec<Finding> {
     // Its message names field, value and fix itself.
     let edit = format!("kubectl -n {namespace} edit lcp {name}");
     if let Some(refusal) = judged.refusal.as_ref().filter(|_| !is_said) {
-        findings.push(Finding::new(format!("{}: {}", refusal.reason, refusal.message), edit.clone()));
+        findings.push(Finding::new(
+            format!("{}: {}", refusal.reason, refusal.message),
+            edit.clone(),
+        ));
     }
     for (kind, fix) in [
         (condition::ACCEPTED, edit),
@@ -111,7 +117,10 @@ fn findings(row: &Row, judged: &Judged, pods: &[Won]) -> Vec<Finding> {
             format!("kubectl llmcache status -n {namespace}, which shows what each layer saves and costs"),
         ),
     ] {
-        findings.extend(row.wrong(kind).map(|said| Finding::new(format!("{kind}=False {}: {}", said.reason, said.message), fix)));
+        findings.extend(
+            row.wrong(kind)
+                .map(|said| Finding::new(format!("{kind}=False {}: {}", said.reason, said.message), fix)),
+        );
     }
     for won in pods.iter().filter(|won| !won.is_injected) {
         let fix = format!("kubectl llmcache explain pod {} -n {namespace}", won.pod);
@@ -133,7 +142,11 @@ impl Report {
         } = &self.row;
         let mut text = format!("policy {namespace}/{name}, generation {generation}\n");
         for said in conditions {
-            let _ = writeln!(text, "{}: {} {}: {}", said.type_, said.status, said.reason, said.message);
+            let _ = writeln!(
+                text,
+                "{}: {} {}: {}",
+                said.type_, said.status, said.reason, said.message
+            );
         }
         let lines_of_row = self.row.lines();
         for line in lines_of_row.iter().filter(|line| line.contains("the operator has")) {

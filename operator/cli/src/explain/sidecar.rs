@@ -83,12 +83,19 @@ mod tests {
         let metrics = "llmcache_requests_total{endpoint=\"other\",outcome=\"bypass\"} 2\nllmcache_push_connected 0\n\
             llmcache_snapshot_age_seconds 12.5\n";
         sidecar.read_metrics(metrics).unwrap();
-        sidecar.read_snapshot("{\"revision\":\"9f2c31\",\"snapshot\":{}}").unwrap();
+        sidecar
+            .read_snapshot("{\"revision\":\"9f2c31\",\"snapshot\":{}}")
+            .unwrap();
         assert_eq!((sidecar.requests, sidecar.is_connected), (Some(2), Some(false)));
         assert_eq!(sidecar.snapshot_age_seconds.as_deref(), Some("12.5"));
         assert_eq!(sidecar.revision.as_deref(), Some("9f2c31"));
         sidecar.read_snapshot("{\"revision\":null}").unwrap();
         assert_eq!(sidecar.revision.as_deref(), Some(""));
-        assert!(sidecar.read_snapshot("<html>").unwrap_err().starts_with("its snapshot is no JSON"));
+        assert!(
+            sidecar
+                .read_snapshot("<html>")
+                .unwrap_err()
+                .starts_with("its snapshot is no JSON")
+        );
     }
 }

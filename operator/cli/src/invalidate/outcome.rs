@@ -134,9 +134,17 @@ mod tests {
     fn status_decides_what_is_said_and_whether_it_failed() {
         let second = Some(Duration::from_secs(1));
         for (conditions, state, text, failure) in [
-            (json!([]), State::Pending, "shop/cli-x: 1/2 sidecars have answered", true),
             (
-                json!([condition("Accepted", "True", "Accepted"), condition("Complete", "True", "Complete")]),
+                json!([]),
+                State::Pending,
+                "shop/cli-x: 1/2 sidecars have answered",
+                true,
+            ),
+            (
+                json!([
+                    condition("Accepted", "True", "Accepted"),
+                    condition("Complete", "True", "Complete")
+                ]),
                 State::Complete,
                 "shop/cli-x: forgot 3 answers, each counted where it was kept, in 1/2 sidecars",
                 false,
@@ -148,7 +156,10 @@ mod tests {
                 true,
             ),
             (
-                json!([condition("Accepted", "False", "NotFound"), condition("Complete", "False", "Pending")]),
+                json!([
+                    condition("Accepted", "False", "NotFound"),
+                    condition("Complete", "False", "Pending")
+                ]),
                 State::Failed,
                 "shop/cli-x: failed",
                 true,

@@ -11,8 +11,6 @@ use crate::cluster::{Cluster, Trouble};
 const CONVENTION: &str = "llmcache-system";
 /// Key of the ConfigMap.
 const FILE: &str = "settings.yaml";
-/// Variable of the sidecar's container that says where the operator is.
-const OPERATOR: &str = "LLMCACHE_OPERATOR";
 
 /// One install.
 pub(crate) struct Install {
@@ -27,12 +25,16 @@ pub(crate) struct Install {
 impl Install {
     /// Reads the settings where sidecars say that the operator is.
     pub(super) async fn read(cluster: &Cluster, pods: &[Pod], policies: &[LLMCachePolicy]) -> Self {
-        let namespace = pods.iter().find_map(operator_namespace).unwrap_or_else(|| CONVENTION.into());
+        let namespace = pods
+            .iter()
+            .find_map(operator_namespace)
+            .unwrap_or_else(|| CONVENTION.into());
         let found = cluster.find::<ConfigMap>(&namespace, names::SERVICE).await;
         let (settings, note) = match read(found) {
             Ok(settings) => (settings, None),
             Err(reason) => {
-                let note = format!("allowed upstreams, store classes and defaults of the install are not counted: {reason}");
+                let note =
+                    format!("allowed upstreams, store classes and defaults of the install are not counted: {reason}");
                 (permissive(policies), Some(note))
             }
         };
@@ -74,7 +76,7 @@ fn operator_namespace(pod: &Pod) -> Option<String> {
     let containers = pod.spec.as_ref()?.init_containers.iter().flatten();
     let address = containers
         .flat_map(|container| container.env.iter().flatten())
-        .find(|variable| variable.name == OPERATOR)?
+        .find(|variable| variable.name == names::ENV_OPERATOR)?
         .value
         .as_deref()?;
     let host = address.split_once("://")?.1;

@@ -65,7 +65,11 @@ impl Row {
         let not_true = self.conditions.iter().filter(|condition| condition.status != "True");
         lines.extend(not_true.map(|condition| {
             let Condition {
-                type_, status, reason, message, ..
+                type_,
+                status,
+                reason,
+                message,
+                ..
             } = condition;
             format!("{name}: {type_}={status} {reason}: {message}")
         }));

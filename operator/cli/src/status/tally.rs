@@ -205,7 +205,10 @@ fn whole(sample: &Sample<'_>) -> Option<u64> {
     u64::try_from(nano / 1_000_000_000).ok()
 }
 
-fn add_all<K: Ord + Clone, V: std::ops::AddAssign + Copy + Default>(sums: &mut BTreeMap<K, V>, others: &BTreeMap<K, V>) {
+fn add_all<K: Ord + Clone, V: std::ops::AddAssign + Copy + Default>(
+    sums: &mut BTreeMap<K, V>,
+    others: &BTreeMap<K, V>,
+) {
     for (name, value) in others {
         *sums.entry(name.clone()).or_default() += *value;
     }

@@ -29,7 +29,16 @@ fn policies(report: &Report) -> String {
         return format!("no policies {place}");
     }
     let is_wide = report.namespace.is_none();
-    let header = ["NAME", "MODE", "ACCEPTED", "PROGRAMMED", "HEALTHY", "SIDECARS", "REVISION", "AGE"];
+    let header = [
+        "NAME",
+        "MODE",
+        "ACCEPTED",
+        "PROGRAMMED",
+        "HEALTHY",
+        "SIDECARS",
+        "REVISION",
+        "AGE",
+    ];
     let mut rows = vec![row(is_wide.then_some("NAMESPACE"), header.map(String::from))];
     for policy in &report.policies {
         let cells = [
@@ -122,11 +131,22 @@ fn dollars(traffic: &Traffic) -> String {
     let tally = &traffic.tally;
     let net = tally.gross() - tally.costs();
     let row = |name: &str, usd: crate::usd::Usd| [name.to_owned(), usd.to_string()];
-    let mut rows = vec![["dollars", ""].map(String::from), row("without llmcache", tally.actual + net)];
-    rows.extend(tally.saved.iter().map(|(layer, usd)| row(&format!("saved by {}", layer.replace('_', " ")), *usd)));
+    let mut rows = vec![
+        ["dollars", ""].map(String::from),
+        row("without llmcache", tally.actual + net),
+    ];
+    rows.extend(
+        tally
+            .saved
+            .iter()
+            .map(|(layer, usd)| row(&format!("saved by {}", layer.replace('_', " ")), *usd)),
+    );
     let overhead = tally.overhead.iter().filter(|(_, usd)| usd.0 != 0);
     rows.extend(overhead.map(|((layer, kind), usd)| {
-        row(&format!("{} of {}", kind.replace('_', " "), layer.replace('_', " ")), crate::usd::Usd(-usd.0))
+        row(
+            &format!("{} of {}", kind.replace('_', " "), layer.replace('_', " ")),
+            crate::usd::Usd(-usd.0),
+        )
     }));
     rows.extend([row("saved net", net), row("paid", tally.actual)]);
     aligned(&rows, Align::Right) + "\n"

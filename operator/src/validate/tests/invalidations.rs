@@ -79,7 +79,13 @@ fn both_kinds_of_one_file_are_judged_together() {
     let twice = objects(&format!("{one}\n---\n{one}")).unwrap_err();
     assert_eq!(twice[0].message, "two invalidations of the file have this name");
     let nameless = one.replace("\"name\":\"user-left\"", "\"generateName\":\"left-\"");
-    assert_eq!(objects(&format!("{nameless}\n---\n{nameless}")).unwrap().invalidations.len(), 2);
+    assert_eq!(
+        objects(&format!("{nameless}\n---\n{nameless}"))
+            .unwrap()
+            .invalidations
+            .len(),
+        2
+    );
     assert!(load(&one).is_err(), "only policies were asked for");
     let misspelt = objects(&one.replace("LLMCacheInvalidation", "LLMCacheInvalidatoin")).unwrap_err();
     assert_eq!((misspelt.len(), &*misspelt[0].path), (1, "kind"), "{misspelt:?}");

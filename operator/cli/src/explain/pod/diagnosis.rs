@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use llmcache_operator::facts::{Owner, Pod};
 use llmcache_operator::plan::{Order, Placed};
 use llmcache_operator::policy::names;
+use serde_json::json;
 
 use super::super::finding::Finding;
 use super::super::sidecar::Sidecar;
-use crate::scene::{Injection, State, template};
+use crate::scene::Injection;
 
 /// What is known of one pod.
 pub(super) struct Case<'a> {
@@ -32,10 +33,14 @@ const APP_LABELS: [&str; 3] = ["app", "app.kubernetes.io/name", "app.kubernetes.
 /// Everything that is wrong.
 pub(super) fn findings(case: &Case<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
-    if let Some(fix) = &case.injection.fix {
-        findings.push(Finding::new(uninjected(case), fix.clone()));
-    }
-    if case.injection.state == State::Injected {
+    if !case.injection.is_injected {
+        let fix = case
+            .injection
+            .fix
+            .as_deref()
+            .unwrap_or("change what the message names; the next pod is judged anew");
+        findings.push(Finding::new(uninjected(case), fix));
+    } else {
         findings.extend(of_policy(case));
         findings.extend(case.sidecar.and_then(|sidecar| of_sidecar(case, sidecar)));
         findings.extend(case.sidecar.and_then(|sidecar| without_traffic(case, sidecar)));
@@ -81,7 +86,9 @@ fn of_sidecar(case: &Case<'_>, sidecar: &Sidecar) -> Option<Finding> {
     if let Some(trouble) = &sidecar.trouble {
         return Some(Finding::new(
             format!("the sidecar does not run: {trouble}"),
-            format!("kubectl -n {namespace} describe pod {name}, and mend what it says; the image is the chart value sidecar.image"),
+            format!(
+                "kubectl -n {namespace} describe pod {name}, and mend what it says; the image is the chart value sidecar.image"
+            ),
         ));
     }
     if sidecar.is_connected == Some(false) {
@@ -98,11 +105,22 @@ fn of_sidecar(case: &Case<'_>, sidecar: &Sidecar) -> Option<Finding> {
     if running == ordered {
         return None;
     }
-    let shown = |revision: &str| if revision.is_empty() { "no policy".to_owned() } else { format!("revision {revision}") };
+    let shown = |revision: &str| {
+        if revision.is_empty() {
+            "no policy".to_owned()
+        } else {
+            format!("revision {revision}")
+        }
+    };
     let policy = case.placed.and_then(|placed| placed.policy.as_ref());
     let fix = policy.map_or_else(
         || format!("kubectl -n {namespace} logs {name} -c llmcache"),
-        |policy| format!("kubectl llmcache explain policy {} -n {namespace}, whose condition Programmed says why", policy.name),
+        |policy| {
+            format!(
+                "kubectl llmcache explain policy {} -n {namespace}, whose condition Programmed says why",
+                policy.name
+            )
+        },
     );
     let problem = format!("the sidecar runs {} and is to run {}", shown(running), shown(ordered));
     Some(Finding::new(problem, fix))
@@ -142,10 +160,10 @@ impl Case<'_> {
     /// Writes a policy that selects the pod.
     fn new_policy(&self, name: &str) -> String {
         let selector = self.app().map_or_else(
-            || serde_json::json!({}),
-            |(label, value)| serde_json::json!({"selector": {"matchLabels": {label: value}}}),
+            || json!({}),
+            |(label, value)| json!({"selector": {"matchLabels": {label: value}}}),
         );
-        let policy = serde_json::json!({
+        let policy = json!({
             "apiVersion": "llmcache.dev/v1alpha1",
             "kind": "LLMCachePolicy",
             "metadata": {"name": name, "namespace": self.pod.key.namespace},
@@ -159,6 +177,20 @@ impl Case<'_> {
         let found = APP_LABELS.iter().find_map(|label| labels.get_key_value(*label));
         found.map(|(label, value)| (label.as_str(), value.as_str()))
     }
+}
+
+/// Sets an annotation of an owner's pod template.
+fn template(namespace: &str, owner: &Owner, name: &str, value: &str) -> String {
+    let patch = json!({"template": {"metadata": {"annotations": {name: value}}}});
+    let patch = match owner.kind.as_str() {
+        "CronJob" => json!({"spec": {"jobTemplate": {"spec": patch}}}),
+        _ => json!({"spec": patch}),
+    };
+    let kind = owner.kind.to_lowercase();
+    format!(
+        "kubectl -n {namespace} patch {kind} {} --type=merge -p '{patch}'",
+        owner.key.name
+    )
 }
 
 fn labels(labels: &BTreeMap<String, String>) -> String {

@@ -53,7 +53,10 @@ fn share_of_nothing_is_nothing() {
     assert_eq!((nothing.to_string().as_str(), nothing.tenths()), ("-", None));
     assert_eq!(Share { part: 2, whole: 3 }.to_string(), "66.7 %");
     let all = Share { part: 1, whole: 1 };
-    assert_eq!(serde_json::json!(all), serde_json::json!({"part": 1, "whole": 1, "percent": "100.0"}));
+    assert_eq!(
+        serde_json::json!(all),
+        serde_json::json!({"part": 1, "whole": 1, "percent": "100.0"})
+    );
 }
 
 #[test]

@@ -12,14 +12,21 @@ fn key(name: &str) -> Key {
 }
 
 fn labels_of(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-    pairs.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect()
+    pairs
+        .iter()
+        .map(|(name, value)| ((*name).into(), (*value).into()))
+        .collect()
 }
 
 fn pod() -> Pod {
     Pod {
         key: key("chat-1"),
         uid: "u".into(),
-        labels: labels_of(&[("app", "support-bot"), (names::LABEL_INJECTED, "true"), ("pod-template-hash", "5d")]),
+        labels: labels_of(&[
+            ("app", "support-bot"),
+            (names::LABEL_INJECTED, "true"),
+            ("pod-template-hash", "5d"),
+        ]),
         annotations: BTreeMap::new(),
         owner: None,
         created_ms: 0,
@@ -43,7 +50,11 @@ fn placed(policy: Option<&str>, missing: Option<&str>) -> Placed {
         pod: Arc::new(pod()),
         policy: policy.map(key),
         losers: Vec::new(),
-        order: if policy.is_some() { Order::Keep } else { Order::PassThrough },
+        order: if policy.is_some() {
+            Order::Keep
+        } else {
+            Order::PassThrough
+        },
         missing: missing.map(str::to_owned),
     }
 }
@@ -60,11 +71,15 @@ fn well() -> Sidecar {
 
 fn judge(placed: &Placed, sidecar: &Sidecar, policies: &[(&str, &[(&str, &str)])]) -> Vec<Finding> {
     let injection = Injection {
-        state: State::Injected,
+        state: "Injected".into(),
+        is_injected: true,
+        is_wanted: false,
         message: String::new(),
         fix: None,
     };
-    let policies = policies.iter().map(|(name, labels)| ((*name).to_owned(), labels_of(labels)));
+    let policies = policies
+        .iter()
+        .map(|(name, labels)| ((*name).to_owned(), labels_of(labels)));
     findings(&Case {
         pod: &pod(),
         owner: Some(&owner()),
@@ -96,7 +111,10 @@ fn no_policy_matches() {
     assert_eq!(found, [Finding::new(problem, template)]);
 
     let found = judge(&placed(None, None), &sidecar, &[]);
-    assert_eq!(found[0].problem, "no policy matches: the namespace has none; everything passes through");
+    assert_eq!(
+        found[0].problem,
+        "no policy matches: the namespace has none; everything passes through"
+    );
     assert_eq!(
         found[0].fix,
         "echo '{\"apiVersion\":\"llmcache.dev/v1alpha1\",\"kind\":\"LLMCachePolicy\",\"metadata\":{\"name\":\"support-bot\",\
@@ -104,7 +122,10 @@ fn no_policy_matches() {
     );
 
     let found = judge(&placed(None, Some("bott")), &sidecar, other);
-    assert!(found[0].problem.contains("names the policy bott, which does not exist"), "{found:?}");
+    assert!(
+        found[0].problem.contains("names the policy bott, which does not exist"),
+        "{found:?}"
+    );
     assert_eq!(found[0].fix, template);
 }
 
@@ -116,8 +137,16 @@ fn base_url_set_in_code() {
     };
     let found = judge(&placed(Some("bot"), None), &sidecar, &[]);
     assert_eq!(found.len(), 1, "{found:?}");
-    assert!(found[0].problem.contains("no request seen since start") && found[0].problem.contains("base URL is set in code"));
-    assert!(found[0].fix.contains("kubectl -n shop exec chat-1 -- env | grep BASE_URL"), "{found:?}");
+    assert!(
+        found[0].problem.contains("no request seen since start")
+            && found[0].problem.contains("base URL is set in code")
+    );
+    assert!(
+        found[0]
+            .fix
+            .contains("kubectl -n shop exec chat-1 -- env | grep BASE_URL"),
+        "{found:?}"
+    );
 }
 
 #[test]
@@ -169,7 +198,9 @@ fn sidecar_is_broken_cut_off_or_behind() {
 #[test]
 fn uninjected() {
     let injection = Injection {
-        state: State::Missing,
+        state: "Missing".into(),
+        is_injected: false,
+        is_wanted: true,
         message: "it is older than the annotation".into(),
         fix: Some("kubectl -n shop rollout restart deployment/chat".into()),
     };
