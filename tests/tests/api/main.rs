@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod applied;
+mod command;
 mod definitions;
 mod invalidations;
 mod policies;
