@@ -6,18 +6,19 @@ use llmcache_crds::LLMCacheInvalidation;
 use serde_json::json;
 
 use super::namespace;
-use super::verdict::{differences, judge, object, rows};
+use super::verdict::{differences, judge, object, offline_differences, rows};
 
 #[tokio::test]
-async fn api_server_takes_what_names_answers_and_refuses_the_rest() -> anyhow::Result<()> {
+async fn api_server_and_offline_check_take_what_names_answers_and_refuse_the_rest() -> anyhow::Result<()> {
     let Some(namespace) = namespace("invalidations").await? else {
         return Ok(());
     };
     let mut wrong = Vec::new();
     for row in rows(include_str!("invalidations.yaml")) {
         let object = object("LLMCacheInvalidation", &row.spec);
-        let found = judge(&namespace, "llmcacheinvalidations", &object).await?;
-        let found = differences("the API server", &row.refused, &found);
+        let online = judge(&namespace, "llmcacheinvalidations", &object).await?;
+        let mut found = differences("the API server", &row.refused, &online);
+        found.extend(offline_differences(&row, &object));
         wrong.extend(found.into_iter().map(|line| format!("{}: {line}", row.name)));
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

@@ -3,6 +3,7 @@
 
 mod applied;
 mod certificates;
+mod command;
 mod definitions;
 mod identity;
 mod invalidations;

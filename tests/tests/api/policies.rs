@@ -1,12 +1,9 @@
 //! The API server and the offline check give the same verdict at the same fields, object by object.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use llmcache_operator::load;
-use serde_json::Value;
+use std::collections::BTreeSet;
 
 use super::namespace;
-use super::verdict::{Problems, Row, differences, judge, object, rows};
+use super::verdict::{differences, judge, object, offline_differences, rows};
 
 const TABLE: &str = include_str!("policies.yaml");
 
@@ -27,22 +24,6 @@ async fn api_server_and_offline_check_give_the_same_verdict_at_the_same_fields()
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     Ok(())
-}
-
-/// The offline check names the fields that the API server names, and its own; its words are its own too.
-fn offline_differences(row: &Row, object: &Value) -> Vec<String> {
-    let found = offline(object);
-    let fields = row.refused.keys().map(|field| (field.clone(), String::new()));
-    let expected: BTreeMap<String, String> = fields.chain(row.offline.clone()).collect();
-    differences("the offline check", &expected, &found)
-}
-
-fn offline(object: &Value) -> Problems {
-    let mut found = Problems::new();
-    for problem in load(&object.to_string()).err().into_iter().flatten() {
-        found.entry(problem.path.clone()).or_default().push(problem.to_string());
-    }
-    found
 }
 
 #[test]

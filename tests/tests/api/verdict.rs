@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use llmcache_operator::validate::objects;
 use llmcache_tests::kit::Namespace;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -76,6 +77,17 @@ fn problems(status: &Value) -> Problems {
         found.insert(String::new(), vec![message]);
     }
     found
+}
+
+/// The offline check names the fields that the API server names, and its own; its words are its own too.
+pub(crate) fn offline_differences(row: &Row, object: &Value) -> Vec<String> {
+    let mut found = Problems::new();
+    for problem in objects(&object.to_string()).err().into_iter().flatten() {
+        found.entry(problem.path.clone()).or_default().push(problem.to_string());
+    }
+    let fields = row.refused.keys().map(|field| (field.clone(), String::new()));
+    let expected: BTreeMap<String, String> = fields.chain(row.offline.clone()).collect();
+    differences("the offline check", &expected, &found)
 }
 
 fn text(value: &Value) -> String {
