@@ -371,7 +371,8 @@ async fn a_lower_ttl_makes_what_is_near_stale_and_the_store_is_asked() {
     flush(&near).await;
     flush(&far).await;
     let found = async |ttl| {
-        let found = near.lookup_within(&key(1).into(), NOW, Duration::from_millis(ttl), patient());
+        let keys = key(1).into();
+        let found = near.lookup_within(&keys, NOW, Duration::from_millis(ttl), patient());
         found.await.entry.unwrap().tags.clone()
     };
     assert_eq!(found(60_000).await, ["a"]);
