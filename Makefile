@@ -8,17 +8,17 @@ MAKEFLAGS += --no-print-directory
 export HOME := $(or $(HOME),$(shell echo ~))
 export LLMCACHE_CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/llmcache
 export CARGO_TARGET_DIR ?= $(LLMCACHE_CACHE)/target
-export PATH := $(PATH):$(HOME)/.cargo/bin:/usr/local/sbin:/usr/sbin:/sbin
+export PATH := $(PATH):$(HOME)/.cargo/bin:/usr/local/go/bin:/usr/local/sbin:/usr/sbin:/sbin
 
 # In CI the committed Cargo.lock is the truth; at a desk cargo may still add to it.
 LOCKED := $(if $(CI),--locked)
 export LLMCACHE_CARGO_FLAGS := $(LOCKED)
 
-.PHONY: help run test lint bench generate
+.PHONY: help run test lint bench e2e generate images
 
 help: ## Show this list
 	@printf 'llmcache: make COMMAND\n\n'
-	@sed -nE 's/^([a-z]+):.*## (.*)/  \1\t\2/p' Makefile | expand -t 14
+	@sed -nE 's/^([a-z0-9]+):.*## (.*)/  \1\t\2/p' Makefile | expand -t 14
 	@printf '\nDownloads and builds are kept in %s\n' '$(LLMCACHE_CACHE)'
 
 run: ## Play sample traffic through llmcache and show what it saves (ARGS=--once ends there, DATA=dir plays agent traces)
@@ -28,7 +28,7 @@ run: ## Play sample traffic through llmcache and show what it saves (ARGS=--once
 	@exec "$$CARGO_TARGET_DIR/release/demo" $(if $(DATA),--data '$(DATA)') $(ARGS)
 
 test: ## Check format, lints, generated files and policies, run every test, end with a summary
-	@tests/setup/packages.sh rust redis python node curl
+	@tests/setup/packages.sh rust redis python node curl api
 	@exec tests/setup/test.sh
 
 lint: ## Check format, clippy and the example policies
@@ -40,7 +40,15 @@ bench: ## Measure against direct calls and nginx, beside the targets (ARGS go to
 	@cargo build --release $(LOCKED) -p llmcache-cli -p llmcache-tests --bin kubectl-llmcache --bin bench
 	@exec "$$CARGO_TARGET_DIR/release/bench" $(ARGS)
 
+e2e: ## Run the tests on a real node, as root (UPGRADE_FROM=revision also upgrades from it, ARGS go to the tests)
+	@tests/setup/packages.sh rust redis python api
+	@LLMCACHE_E2E=$${LLMCACHE_E2E:-require} UPGRADE_FROM='$(UPGRADE_FROM)' tests/setup/e2e.sh $(ARGS)
+
 generate: ## Write the CRDs, their reference and the push messages from their sources
 	@tests/setup/packages.sh rust
 	@cargo run $(LOCKED) --bin generate-crds
 	@LLMCACHE_GENERATE=write cargo test $(LOCKED) --workspace --test messages
+
+images: ## Build the images of operator and sidecar as archives, without Docker (PREFIX=registry/ and TAG= name them)
+	@tests/setup/packages.sh rust
+	@PREFIX='$(PREFIX)' TAG='$(TAG)' tests/setup/images.sh

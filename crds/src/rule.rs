@@ -50,6 +50,17 @@ pub(crate) fn duration_between(min: &str, max: &str) -> Value {
     )])
 }
 
+/// A number of at least `min` and at most `max`. The API server cuts fractions off the schema's bounds where the value has
+/// none: without this rule it takes 0 for a share of at least 0.5.
+pub(crate) fn number_between(min: &str, max: &str) -> Value {
+    json!([rule(
+        &format!("double(self) >= {min} && double(self) <= {max}"),
+        "number is out of bounds",
+        &format!("{min}…{max}"),
+        &format!("write a number from {min} to {max}"),
+    )])
+}
+
 /// A size of at least `min` and at most `max`.
 pub(crate) fn size_between(min: &str, max: &str) -> Value {
     json!([rule(

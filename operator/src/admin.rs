@@ -26,10 +26,17 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 pub type Readiness = Arc<dyn Fn() -> Vec<String> + Send + Sync>;
 
 /// Serves until the process ends. `refresh` brings gauges up to date that nothing else sets.
-pub async fn serve(listener: TcpListener, registry: Registry, readiness: Readiness, refresh: Arc<dyn Fn() + Send + Sync>) {
+pub async fn serve(
+    listener: TcpListener,
+    registry: Registry,
+    readiness: Readiness,
+    refresh: Arc<dyn Fn() + Send + Sync>,
+) {
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
-        let Ok(slot) = slots.clone().acquire_owned().await else { return };
+        let Ok(slot) = slots.clone().acquire_owned().await else {
+            return;
+        };
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {

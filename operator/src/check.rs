@@ -10,7 +10,7 @@ use llmcache_policy::names::{ANNOTATION_INJECT, UID};
 use serde_json::json;
 use tokio::time::{Instant, sleep, timeout};
 
-/// Name of the pod asked for and of the ServiceAccount it names, which the chart makes in the test's namespace.
+/// Name of the pod asked for and of the service account it names, which the chart makes in the test's namespace.
 pub const NAME: &str = "llmcache-check";
 /// How long a fresh install may take until its webhook is trusted.
 pub const PATIENCE: Duration = Duration::from_mins(1);
@@ -34,7 +34,9 @@ pub fn run(args: &Args) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| error.to_string())?;
     let image = runtime.block_on(async {
-        let client = Client::try_default().await.map_err(|error| format!("no API server is configured: {error}"))?;
+        let client = Client::try_default()
+            .await
+            .map_err(|error| format!("no API server is configured: {error}"))?;
         check(&client, &args.namespace).await
     })?;
     tracing::info!(image, "pods that opt in get the sidecar");

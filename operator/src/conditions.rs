@@ -216,17 +216,33 @@ fn programmed(facts: &Facts<'_>, counts: &SidecarCounts, before: &LLMCachePolicy
         ("Unknown", reason::NO_SIDECARS, no_sidecars(judged))
     } else if counts.rejected > 0 {
         let why = first_reason(facts);
-        ("False", reason::REJECTED, format!("{} sidecars refuse it: {why}", of(counts.rejected)))
+        (
+            "False",
+            reason::REJECTED,
+            format!("{} sidecars refuse it: {why}", of(counts.rejected)),
+        )
     } else if is_refused {
         let message = "the written generation is not accepted; sidecars keep what they execute";
         ("False", reason::PENDING, message.to_owned())
     } else if counts.stale > 0 {
         let names = stale_names(facts);
-        ("False", reason::STALE, format!("{} pods are silent for more than 15 s: {names}", of(counts.stale)))
+        (
+            "False",
+            reason::STALE,
+            format!("{} pods are silent for more than 15 s: {names}", of(counts.stale)),
+        )
     } else if connected_pending || (counts.pending > 0 && !was_true) {
-        ("False", reason::PENDING, format!("{} sidecars have not answered yet", of(counts.pending)))
+        (
+            "False",
+            reason::PENDING,
+            format!("{} sidecars have not answered yet", of(counts.pending)),
+        )
     } else {
-        ("True", reason::PROGRAMMED, "every connected sidecar executes it".to_owned())
+        (
+            "True",
+            reason::PROGRAMMED,
+            "every connected sidecar executes it".to_owned(),
+        )
     };
     Said {
         kind: condition::PROGRAMMED,

@@ -40,7 +40,7 @@ struct Store {
     objects: BTreeMap<String, Value>,
     history: Vec<(u64, String, Value)>,
     calls: Vec<String>,
-    faults: VecDeque<Fault>,
+    faults: VecDeque<(String, Fault)>,
     always: Option<Fault>,
 }
 
@@ -57,7 +57,13 @@ impl FakeApi {
 
     /// The next calls go wrong so, in this order.
     pub(crate) fn fail_next(&self, faults: impl IntoIterator<Item = Fault>) {
+        let faults = faults.into_iter().map(|fault| (String::new(), fault));
         self.store.lock().faults.extend(faults);
+    }
+
+    /// The next call that begins so, as `METHOD path`, goes wrong.
+    pub(crate) fn fail_next_of(&self, call: &str, fault: Fault) {
+        self.store.lock().faults.push_back((call.to_owned(), fault));
     }
 
     /// Every call goes wrong so, until told otherwise.
@@ -84,7 +90,7 @@ impl FakeApi {
     pub(crate) fn delete(&self, path: &str) {
         let mut store = self.store.lock();
         if let Some(object) = store.objects.remove(path) {
-            self.tell(&mut store, path, "DELETED", object);
+            self.tell(&mut store, path, "DELETED", &object);
         }
     }
 
@@ -92,8 +98,10 @@ impl FakeApi {
         let fault = {
             let mut store = self.store.lock();
             let call = format!("{} {}", request.method(), request.uri().path());
+            let position = store.faults.iter().position(|(of, _)| call.starts_with(of));
+            let fault = position.and_then(|position| store.faults.remove(position));
             store.calls.push(call);
-            store.always.or_else(|| store.faults.pop_front())
+            store.always.or_else(|| fault.map(|(_, fault)| fault))
         };
         match fault {
             Some(Fault::Hang) => std::future::pending().await,
@@ -146,14 +154,14 @@ impl FakeApi {
         respond(200, &self.write(&mut store, path, object))
     }
 
-    fn patch(&self, path: &str, patch: &Value, is_object: bool) -> Answer {
+    fn patch(&self, path: &str, operations: &Value, is_object: bool) -> Answer {
         let mut store = self.store.lock();
         if !is_object {
             return refuse(404);
         }
         let mut object = store.objects[path].clone();
-        let patch: json_patch::Patch = serde_json::from_value(patch.clone()).unwrap();
-        if json_patch::patch(&mut object, &patch).is_err() {
+        let operations: json_patch::Patch = serde_json::from_value(operations.clone()).unwrap();
+        if json_patch::patch(&mut object, &operations).is_err() {
             return refuse(422);
         }
         respond(200, &self.write(&mut store, path, object))
@@ -203,11 +211,11 @@ impl FakeApi {
         object["metadata"]["resourceVersion"] = json!(next.to_string());
         let was_there = store.objects.insert(path.to_owned(), object.clone()).is_some();
         let kind = if was_there { "MODIFIED" } else { "ADDED" };
-        self.tell(store, path, kind, object.clone());
+        self.tell(store, path, kind, &object);
         object
     }
 
-    fn tell(&self, store: &mut Store, path: &str, kind: &str, object: Value) {
+    fn tell(&self, store: &mut Store, path: &str, kind: &str, object: &Value) {
         let next = *self.version.borrow() + 1;
         let (collection, _) = path.rsplit_once('/').unwrap();
         let event = json!({"type": kind, "object": object});

@@ -1,172 +1,74 @@
-//! Who a token belongs to: asked of the API server, remembered for a while, never read from the token itself.
+//! Who is calling: a projected token becomes a pod by `TokenReview`, and nothing that the caller says counts.
+//!
+//! Answers are kept for a while by the token's hash, equal questions are asked once, and the API server is asked only so
+//! often; what does not fit is shed, for the caller to try again.
 
-use std::collections::HashMap;
-use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::SystemTime;
 
-use futures_util::FutureExt as _;
-use futures_util::future::{BoxFuture, Shared};
-use parking_lot::Mutex;
-use sha2::{Digest as _, Sha256};
-use tokio::sync::Semaphore;
-use tokio::time::Instant;
+use kube::Client;
 
+mod answers;
+mod bucket;
+mod metrics;
 mod review;
-#[cfg(test)]
-mod tests;
+mod reviewer;
+mod token;
 
-pub use review::{Metrics, of_cluster};
+pub use metrics::Metrics;
+pub use reviewer::{Limits, Reviewer};
 
-/// How long a positive answer is believed, unless the token ends before.
-const BELIEVED: Duration = Duration::from_mins(5);
-/// How long a negative answer is believed.
-const REFUSED: Duration = Duration::from_secs(10);
-/// Tokens remembered; the API server is asked again about others.
-const MAX_KNOWN: usize = 20_000;
-/// Reviews under way at once: the API server has other things to do.
-const MAX_REVIEWS: usize = 16;
-/// Callers that may wait for a review; more are told to try again.
-const MAX_WAITING: usize = 2_048;
-/// Longest wait for an answer, the queue included.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// One pod, as the API server names it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A pod that has proven who it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// Namespace.
+    /// Namespace of the pod.
     pub namespace: String,
-    /// Service account.
+    /// Its service account.
     pub service_account: String,
-    /// Name of the pod.
+    /// Its name.
     pub pod_name: String,
-    /// Uid of the pod.
+    /// Its uid; a new pod of the same name has another.
     pub pod_uid: String,
+    /// When the proof ends; a connection that rests upon it ends then too.
+    pub expires: SystemTime,
 }
 
-/// Why a token names nobody.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Problem {
-    /// The API server does not accept it.
+/// Why a caller is not known.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// The token proves nothing; trying again with the same one is no use.
     #[error("the token is refused: {0}")]
-    Refused(String),
-    /// The API server gave no answer: try again.
-    #[error("the token could not be reviewed: {0}")]
-    Unavailable(String),
-    /// Too many are asking: try again.
-    #[error("too many tokens wait for a review: try again")]
-    Busy,
+    Refused(Arc<str>),
+    /// Too many are asking; try again later.
+    #[error("too many tokens are waiting for review; try again later")]
+    Shed,
+    /// The API server gave no answer; try again later.
+    #[error("the token cannot be reviewed now: {0}")]
+    Unavailable(Arc<str>),
 }
 
-/// What a review says.
-pub type Answer = Result<(Identity, Instant), Problem>;
-
-/// Asks the API server about one token; gives the pod and when the token ends.
-pub type Ask = Box<dyn Fn(String) -> BoxFuture<'static, Answer> + Send + Sync>;
-
-/// Remembers answers, and asks once for equal tokens.
-pub struct Reviewer {
-    ask: Ask,
-    known: Mutex<HashMap<[u8; 32], Known>>,
-    reviews: Arc<Semaphore>,
-    waiting: Arc<Semaphore>,
+/// The common reviewer of an operator.
+pub fn reviewer(client: Client, metrics: Metrics) -> Reviewer {
+    Reviewer::new(client, Limits::default(), metrics)
 }
 
-enum Known {
-    Answered(Answer, Instant),
-    Asking(Shared<BoxFuture<'static, Answer>>),
-}
-
-impl Reviewer {
-    /// A reviewer that knows nobody.
-    pub fn new(ask: Ask) -> Arc<Self> {
-        Arc::new(Self {
-            ask,
-            known: Mutex::default(),
-            reviews: Arc::new(Semaphore::new(MAX_REVIEWS)),
-            waiting: Arc::new(Semaphore::new(MAX_WAITING)),
-        })
-    }
-
-    /// The pod that a token belongs to, and when the token ends.
-    pub async fn identify(&self, token: &str) -> Answer {
-        let name: [u8; 32] = Sha256::digest(token.as_bytes()).into();
-        let Ok(_place) = self.waiting.clone().try_acquire_owned() else {
-            return Err(Problem::Busy);
-        };
-        let asking = match self.known(name, token) {
-            Ok(answer) => return answer,
-            Err(asking) => asking,
-        };
-        let answer = match tokio::time::timeout(PATIENCE, asking).await {
-            Ok(answer) => answer,
-            Err(_) => Err(Problem::Unavailable(format!("no answer within {PATIENCE:?}"))),
-        };
-        self.remember(name, &answer);
-        answer
-    }
-
-    /// What is known, or the question under way.
-    fn known(&self, name: [u8; 32], token: &str) -> Result<Answer, Shared<BoxFuture<'static, Answer>>> {
-        let now = Instant::now();
-        let mut known = self.known.lock();
-        match known.get(&name) {
-            Some(Known::Answered(answer, until)) if *until > now => return Ok(answer.clone()),
-            Some(Known::Asking(asking)) => return Err(asking.clone()),
-            _ => {}
-        }
-        if known.len() >= MAX_KNOWN {
-            known.retain(|_, known| !matches!(known, Known::Answered(_, until) if *until <= now));
-        }
-        let question = queued(self.reviews.clone(), (self.ask)(token.to_owned()))
-            .boxed()
-            .shared();
-        if known.len() < MAX_KNOWN {
-            known.insert(name, Known::Asking(question.clone()));
-        }
-        Err(question)
-    }
-
-    /// Only what the API server said is remembered: its silence must not outlast itself.
-    fn remember(&self, name: [u8; 32], answer: &Answer) {
-        let now = Instant::now();
-        let until = match answer {
-            Ok((_, ends)) => (now + BELIEVED).min(*ends),
-            Err(Problem::Refused(_)) => now + REFUSED,
-            Err(_) => {
-                self.known.lock().remove(&name);
-                return;
-            }
-        };
-        let mut known = self.known.lock();
-        if let Some(entry) = known.get_mut(&name) {
-            *entry = Known::Answered(answer.clone(), until);
-        }
-    }
-}
-
-async fn queued(reviews: Arc<Semaphore>, ask: impl Future<Output = Answer>) -> Answer {
-    let _turn = reviews.acquire_owned().await;
-    ask.await
-}
-
-impl Problem {
+impl Failure {
     /// One word for metrics.
     pub fn word(&self) -> &'static str {
         match self {
             Self::Refused(_) => "refused",
+            Self::Shed => "busy",
             Self::Unavailable(_) => "unavailable",
-            Self::Busy => "busy",
         }
     }
 }
 
-impl From<Problem> for tonic::Status {
-    fn from(problem: Problem) -> Self {
-        match &problem {
-            Problem::Refused(_) => Self::unauthenticated(problem.to_string()),
-            Problem::Unavailable(_) => Self::unavailable(problem.to_string()),
-            Problem::Busy => Self::resource_exhausted(problem.to_string()),
+impl From<Failure> for tonic::Status {
+    fn from(failure: Failure) -> Self {
+        match &failure {
+            Failure::Refused(_) => Self::unauthenticated(failure.to_string()),
+            Failure::Shed => Self::resource_exhausted(failure.to_string()),
+            Failure::Unavailable(_) => Self::unavailable(failure.to_string()),
         }
     }
 }

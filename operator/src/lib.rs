@@ -37,4 +37,6 @@ pub mod webhook;
 pub mod world;
 
 pub use compile::compile;
+/// The language between operator and sidecar, for those who read snapshots and names.
+pub use llmcache_policy as policy;
 pub use validate::{Loaded, Problem, Validated, Warning, load, validate};

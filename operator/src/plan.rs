@@ -53,6 +53,8 @@ pub struct Placed {
     pub pod: Arc<Pod>,
     /// The policy that applies; `None` = none, or the install's defaults.
     pub policy: Option<Key>,
+    /// Other policies that select it too, the next in line first.
+    pub losers: Vec<Key>,
     /// What it is to execute.
     pub order: Order,
     /// The policy that its annotation names and that does not exist.
@@ -157,14 +159,15 @@ impl Planner {
             None if choice.missing.is_some() => Order::PassThrough,
             None => self.default_order(&pod.key.namespace, settings, now_ms),
         };
-        for loser in choice.losers {
-            if let Some(judged) = policies.get_mut(&loser) {
+        for loser in &choice.losers {
+            if let Some(judged) = policies.get_mut(loser) {
                 judged.loses_to.clone_from(&choice.winner);
             }
         }
         Some(Placed {
             pod: pod.clone(),
             policy: choice.winner,
+            losers: choice.losers,
             order,
             missing: choice.missing,
         })

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures_util::{Stream, StreamExt as _};
 use jiff::Timestamp;
@@ -108,10 +108,16 @@ impl Service {
                 "no bearer token: mount one with the audience llmcache.dev",
             ));
         };
-        self.reviewer.identify(token).await.map_err(|problem| {
-            self.metrics.rejected(problem.word());
-            problem.into()
-        })
+        match self.reviewer.review(token).await {
+            Ok(identity) => {
+                let left = identity.expires.duration_since(SystemTime::now()).unwrap_or_default();
+                Ok((identity, Instant::now() + left))
+            }
+            Err(failure) => {
+                self.metrics.rejected(failure.word());
+                Err(failure.into())
+            }
+        }
     }
 }
 

@@ -69,11 +69,20 @@ pub enum Ended {
 pub fn run(settings: &Path, pod: &Pod) -> Result<(), Ended> {
     let name = settings.display();
     let text = std::fs::read_to_string(settings).map_err(|error| Ended::Settings(format!("{name}: {error}")))?;
-    let settings = Settings::parse(&text)
-        .map_err(|problems| Ended::Settings(problems.iter().map(|problem| format!("{name}: {problem}")).collect::<Vec<_>>().join("\n")))?;
+    let settings = Settings::parse(&text).map_err(|problems| {
+        Ended::Settings(
+            problems
+                .iter()
+                .map(|problem| format!("{name}: {problem}"))
+                .collect::<Vec<_>>()
+                .join("\n"),
+        )
+    })?;
     for (variable, value) in [("POD_NAME", &pod.pod_name), ("POD_NAMESPACE", &pod.pod_namespace)] {
         if value.is_empty() {
-            return Err(Ended::Environment(format!("{variable} is not set: give it by a fieldRef, as the chart does")));
+            return Err(Ended::Environment(format!(
+                "{variable} is not set: give it by a fieldRef, as the chart does"
+            )));
         }
     }
     tokio::runtime::Builder::new_multi_thread()
@@ -145,7 +154,9 @@ impl Ports {
     async fn bind() -> Result<Self, Ended> {
         let bind = async |port| {
             let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
-            TcpListener::bind(address).await.map_err(|error| Ended::Port(port, error))
+            TcpListener::bind(address)
+                .await
+                .map_err(|error| Ended::Port(port, error))
         };
         Ok(Self {
             push: bind(names::PUSH_PORT).await?,

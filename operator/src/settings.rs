@@ -134,6 +134,26 @@ impl Settings {
         }
     }
 
+    /// What is assumed of an install whose file cannot be read.
+    pub fn assumed() -> Self {
+        Self {
+            service: service(),
+            sidecar: Sidecar {
+                image: String::new(),
+                image_pull_policy: pull_policy(),
+                log_level: log_level(),
+                resources: resources(),
+            },
+            certificates: Certificates::default(),
+            allowed_upstreams: documented_hosts(),
+            defaults: Defaults::default(),
+            store_classes: BTreeMap::new(),
+            redis: ChartRedis::default(),
+            invalidation: Invalidation::default(),
+            prices: Vec::new(),
+        }
+    }
+
     /// The policy of pods in a namespace that no policy selects; none = everything passes through.
     pub fn default_policy(&self, namespace: &str) -> Option<Validated> {
         let mut policy = LLMCachePolicy::new(DEFAULTS, self.defaults.spec.clone()?);

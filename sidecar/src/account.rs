@@ -16,13 +16,16 @@ pub mod money;
 pub mod prices;
 pub mod settle;
 pub mod shadow;
+mod window;
 
 pub use ledger::{Ledger, Line};
 pub use money::Nano;
 pub use prices::PriceTable;
 pub use settle::{Served, Settlement};
 pub use shadow::{Outline, PrefixDigest};
+pub use window::Window;
 
+use crate::clock::wall_ms;
 use crate::metrics::Metrics;
 use crate::outcome::Outcome;
 
@@ -32,6 +35,7 @@ pub struct Account {
     prices: PriceTable,
     shadow: Mutex<shadow::Shadow>,
     ledger: Ledger,
+    hour: Mutex<window::Hour>,
     metrics: Arc<Metrics>,
     other: Arc<str>,
 }
@@ -69,6 +73,7 @@ impl Account {
             prices,
             shadow: Mutex::default(),
             ledger: Ledger::new(since),
+            hour: Mutex::default(),
             metrics,
             other: OTHER.into(),
         })
@@ -117,9 +122,15 @@ impl Account {
         self.ledger.find(id)
     }
 
+    /// Requests since the start, and the last hour.
+    pub fn window(&self) -> (u64, Window) {
+        self.hour.lock().sums(wall_ms())
+    }
+
     fn add(&self, provider: Provider, endpoint: Option<Endpoint>, line: Line, delivery: Option<&Delivery>) {
         let model = self.model_label(provider, &line.model);
         self.metrics.record(endpoint, model, &line, delivery);
+        self.hour.lock().add(&line, wall_ms());
         self.ledger.add(model, line);
     }
 }
@@ -142,6 +153,7 @@ impl Record {
         let model = self.account.model_label(self.provider, model);
         self.account.metrics.spent(model, &settlement);
         self.account.ledger.spent(&settlement);
+        self.account.hour.lock().spent(&settlement, wall_ms());
     }
 
     /// Accounts the request; the line's id is the record's, whatever it says.

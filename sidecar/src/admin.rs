@@ -4,36 +4,43 @@ use http::{Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 
 use crate::body::{Body, full};
-use crate::pipeline::Pipeline;
+use crate::in_force::InForce;
 
 /// Answers one admin request.
-pub(crate) fn handle(pipeline: &Pipeline, request: &Request<Incoming>) -> Response<Body> {
+pub(crate) fn handle(in_force: &InForce, request: &Request<Incoming>) -> Response<Body> {
     if request.method() != Method::GET {
         return text(StatusCode::METHOD_NOT_ALLOWED, "GET only\n".into());
     }
     match request.uri().path() {
         "/livez" => text(StatusCode::OK, "ok\n".into()),
-        "/readyz" => text(StatusCode::OK, readiness(pipeline)),
-        "/metrics" => metrics(pipeline),
+        "/readyz" => text(StatusCode::OK, readiness(in_force)),
+        "/metrics" => metrics(in_force),
         _ => text(StatusCode::NOT_FOUND, "try /livez, /readyz or /metrics\n".into()),
     }
 }
 
-/// A sidecar that listens is ready: whatever else is broken, requests pass through.
-fn readiness(pipeline: &Pipeline) -> String {
+/// A sidecar that listens is ready: whatever else is broken, requests pass through. Nothing waits for it to be.
+fn readiness(in_force: &InForce) -> String {
+    let pipeline = in_force.pipeline();
     let store = match pipeline.is_store_avoided() {
         None => "in-process",
         Some(false) => "redis",
         Some(true) => "in-process (redis unreachable, probed in the background)",
     };
-    format!(
+    let mut page = format!(
         "ok\npolicy: {}\nrevision: {}\nstore: {store}\n",
         pipeline.snapshot.identity.name, pipeline.revision.0
-    )
+    );
+    for note in in_force.notes() {
+        page.push_str("degraded: ");
+        page.push_str(&note);
+        page.push('\n');
+    }
+    page
 }
 
-fn metrics(pipeline: &Pipeline) -> Response<Body> {
-    let rendered = match pipeline.metrics_text() {
+fn metrics(in_force: &InForce) -> Response<Body> {
+    let rendered = match in_force.metrics_text() {
         Ok(rendered) => rendered,
         Err(error) => return text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
     };

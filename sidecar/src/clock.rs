@@ -37,7 +37,8 @@ impl Clock {
     }
 }
 
-fn wall_ms() -> u64 {
+/// The wall clock, milliseconds since 1970.
+pub(crate) fn wall_ms() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(now.as_millis()).unwrap_or_default()
 }

@@ -1,8 +1,9 @@
 //! The proxy: one straight pipeline between an app and its LLM provider.
 //!
-//! [`run::run`] serves a [`config::Config`]; `pipeline::handle` is where a request goes through.
+//! [`run::run`] serves a fixed [`config::Config`], [`commands::run`] is the sidecar of a pod; `pipeline::handle` is where a request goes through.
 
 pub mod account;
+pub mod commands;
 pub mod config;
 pub mod metrics;
 pub mod outcome;
@@ -12,7 +13,13 @@ mod admin;
 mod body;
 mod client;
 mod clock;
+mod in_force;
 mod local;
 mod memory;
+mod own_upstream;
 mod pipeline;
+mod pod;
+mod process;
+mod push;
 mod server;
+mod settings;

@@ -1,9 +1,12 @@
-//! One budget for all buffered request bodies: a quarter of the memory limit. Beyond it a body streams through.
+//! What the container's memory limit leaves for what: half of it for caches, and a quarter for all buffered request
+//! bodies, beyond which a body streams through.
 
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
 };
+
+use llmcache_policy::Snapshot;
 
 /// Used where no limit is set or readable.
 const DEFAULT_LIMIT: usize = 1 << 30;
@@ -26,11 +29,7 @@ pub(crate) struct Reservation {
 impl Budget {
     /// A quarter of the container's memory limit.
     pub(crate) fn of_container() -> Self {
-        let limit = LIMIT_FILES
-            .iter()
-            .find_map(|file| read_limit(file))
-            .unwrap_or(DEFAULT_LIMIT);
-        Self::new(limit / 4)
+        Self::new(container_limit().unwrap_or(DEFAULT_LIMIT) / 4)
     }
 
     /// So many bytes.
@@ -73,6 +72,27 @@ impl Drop for Reservation {
     }
 }
 
+/// The container's memory limit in bytes; none = there is none, or none that can be read.
+pub(crate) fn container_limit() -> Option<usize> {
+    LIMIT_FILES.iter().find_map(|file| read_limit(file))
+}
+
+/// Lowers caches to half of a memory limit; says what was lowered.
+pub(crate) fn clamp(snapshot: &mut Snapshot, limit: usize) -> Vec<String> {
+    let most = (limit / 2) as u64;
+    let asked = snapshot.result_cache.memory_bytes;
+    if asked <= most {
+        return Vec::new();
+    }
+    snapshot.result_cache.memory_bytes = most;
+    let mebibytes = |bytes: u64| bytes >> 20;
+    vec![format!(
+        "resultCache.memory: {}Mi is lowered to {}Mi, half of the sidecar's memory limit",
+        mebibytes(asked),
+        mebibytes(most)
+    )]
+}
+
 /// `max` (v2) and the page-rounded maximum (v1) mean no limit.
 fn read_limit(file: &str) -> Option<usize> {
     let limit: usize = std::fs::read_to_string(file).ok()?.trim().parse().ok()?;
@@ -82,6 +102,18 @@ fn read_limit(file: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn caches_get_at_most_half_of_the_limit_and_say_so() {
+        let mut snapshot = Snapshot::pass_through();
+        snapshot.result_cache.memory_bytes = 128 << 20;
+        assert_eq!(clamp(&mut snapshot, 256 << 20), Vec::<String>::new());
+        assert_eq!(
+            clamp(&mut snapshot, 64 << 20),
+            ["resultCache.memory: 128Mi is lowered to 32Mi, half of the sidecar's memory limit"]
+        );
+        assert_eq!(snapshot.result_cache.memory_bytes, 32 << 20);
+    }
 
     #[test]
     fn budget_is_given_back_on_drop_and_never_overdrawn() {

@@ -46,11 +46,11 @@ pub enum Store {
 const NONE: &str = "none";
 
 impl Metrics {
-    /// Registers all families; `policy` is the label of this process's policy.
-    pub fn new(policy: &str, bypasses: Bypasses<'_>) -> Result<Self, Error> {
+    /// Registers all families.
+    pub fn new(bypasses: Bypasses<'_>) -> Result<Self, Error> {
         let registry = Registry::new_custom(Some(METRIC_PREFIX.to_owned()), None)?;
         Ok(Self {
-            traffic: Traffic::register(&registry, policy, bypasses)?,
+            traffic: Traffic::register(&registry, bypasses)?,
             spend: Spend::register(&registry)?,
             health: Health::register(&registry)?,
             registry,
@@ -85,7 +85,23 @@ impl Metrics {
         self.health.store(store.word(), stats);
     }
 
-    /// Age of the policy in force.
+    /// Another policy is in force: its name (empty = none) is the label of what is counted from now on.
+    pub fn policy(&self, name: &str, revision: &str) {
+        let name = self.traffic.policy(name);
+        self.health.policy(&name, revision);
+    }
+
+    /// Whether an operator is connected.
+    pub fn push_connected(&self, is_connected: bool) {
+        self.health.push_connected.set(if is_connected { 1.0 } else { 0.0 });
+    }
+
+    /// A snapshot was refused.
+    pub fn rejection(&self) {
+        self.health.rejections.inc();
+    }
+
+    /// Time since the policy in force was applied, or confirmed by an operator.
     pub fn snapshot_age(&self, age: Duration) {
         self.health.snapshot_age.set(age.as_secs_f64());
     }

@@ -37,7 +37,7 @@ pub(crate) mod store;
 pub(crate) mod stored;
 pub(crate) mod upstream;
 
-pub(crate) use shared::Pipeline;
+pub(crate) use shared::{Pipeline, REASONS, Stores, Terms};
 
 use account::Record;
 use completion::Collected;
@@ -89,7 +89,10 @@ pub(crate) async fn handle(
         Parsed::Typed(call) => *call,
         Parsed::Opaque(opaque) => return upstream::pass::pass_through(&pipeline, *opaque, id).await,
     };
-    let scope = guard("scope", || scope::identify(&pipeline.key, &pipeline.snapshot, &call)).unwrap_or(Err("internal"));
+    let scope = guard("scope", || {
+        scope::identify(&pipeline.key, &pipeline.snapshot, pipeline.service_account(), &call)
+    })
+    .unwrap_or(Err("internal"));
     let (route, deadline) = route(&pipeline, &call, scope.as_ref().ok(), started_at).await;
     let (route, refused) = match route {
         Ok(route) => (route, None),
@@ -144,9 +147,7 @@ async fn route(
     {
         let until = Deadline::after(result_cache::budget(pipeline));
         deadline = Some(until);
-        let fetch = pipeline
-            .memory
-            .fetch(&pipeline.snapshot, call, conversation.prefix, until);
+        let fetch = pipeline.memory.fetch(pipeline, call, conversation.prefix, until);
         if AssertUnwindSafe(fetch).catch_unwind().await.is_err() {
             tracing::error!(stage = "routing", "a stage panicked");
         }
@@ -296,6 +297,8 @@ impl Pipeline {
     /// How faithfully the upstream of an endpoint follows its provider's API.
     pub(crate) fn dialect(&self, endpoint: Endpoint) -> request::Dialect {
         match (endpoint.provider(), self.snapshot.upstreams.openai.dialect) {
+            // Without a policy nothing is spliced.
+            (Provider::OpenAi, _) if self.snapshot.is_pass_through() => request::Dialect::Compatible,
             (Provider::OpenAi, Dialect::Compatible) => request::Dialect::Compatible,
             (Provider::Anthropic | Provider::OpenAi, _) => request::Dialect::OpenAi,
         }

@@ -1,5 +1,5 @@
-//! One sidecar from start to end: bind, say so, serve, drain. Nothing the network does ends it; only a setting that
-//! cannot work does, before it serves.
+//! One sidecar from start to end: bind, say so, serve, drain. Nothing the network does ends it. With a fixed policy a
+//! setting that cannot work does, before it serves; in a pod nothing does.
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
-use llmcache_policy::names;
+use llmcache_policy::{NamespaceKey, names};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -17,7 +17,9 @@ use tokio::sync::watch;
 use crate::body::{Body, full};
 use crate::client::TlsError;
 use crate::config::Config;
-use crate::pipeline::{self, Pipeline};
+use crate::in_force::InForce;
+use crate::pipeline::{self, Stores};
+use crate::process::Process;
 use crate::{admin, local, server};
 
 /// Longest time that a start waits for the shared store: nothing is cached without it, but everything is served.
@@ -71,10 +73,10 @@ async fn serve(config: Config) -> Result<(), Error> {
     );
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let grace = config.grace;
-    let pipeline = Pipeline::new(config)?;
-    pipeline.warm(WARM).await;
+    let in_force = Arc::new(fixed(config)?);
+    in_force.pipeline().warm(WARM).await;
     let (stop, stopped) = watch::channel(false);
-    let (for_proxy, for_admin) = (pipeline.clone(), pipeline.clone());
+    let (for_proxy, for_admin) = (in_force.clone(), in_force.clone());
     let serving = tokio::spawn(server::serve(
         proxy,
         move |request| dispatch(for_proxy.clone(), request),
@@ -99,12 +101,32 @@ async fn serve(config: Config) -> Result<(), Error> {
     if let Err(error) = serving.await {
         tracing::error!(%error, "the proxy ended early");
     }
-    if tokio::time::timeout(FLUSH, pipeline.flush()).await.is_err() {
-        tracing::warn!("the shared store did not take the last answers in time");
-    }
+    in_force.flush(FLUSH).await;
     admin.abort();
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Keys, store and policy as the command line says.
+fn fixed(config: Config) -> Result<InForce, Error> {
+    let Config {
+        snapshot,
+        namespace,
+        redis,
+        secret,
+        previous_secret,
+        prices,
+        ..
+    } = config;
+    let derive =
+        |secret: Vec<u8>| NamespaceKey::derive(&secret, &namespace).map_err(|error| Error::Secret(error.to_string()));
+    let stores = Stores {
+        key: derive(secret)?,
+        previous_key: previous_secret.map(derive).transpose()?,
+        redis,
+    };
+    let process = Process::start(prices, "", pipeline::REASONS)?;
+    Ok(InForce::fixed(process, snapshot, stores)?)
 }
 
 async fn bind(flag: &'static str, address: SocketAddr) -> Result<TcpListener, Error> {
@@ -113,20 +135,20 @@ async fn bind(flag: &'static str, address: SocketAddr) -> Result<TcpListener, Er
         .map_err(|source| Error::Bind { flag, address, source })
 }
 
-async fn dispatch(pipeline: Arc<Pipeline>, request: Request<Incoming>) -> Response<Body> {
+pub(crate) async fn dispatch(in_force: Arc<InForce>, request: Request<Incoming>) -> Response<Body> {
     let target = request
         .uri()
         .path_and_query()
         .map_or_else(String::new, ToString::to_string);
     if let Some((provider, rest)) = pipeline::provider_of(&target) {
         let rest = rest.to_owned();
-        return pipeline::handle(pipeline, provider, rest, request).await;
+        return pipeline::handle(in_force.pipeline(), provider, rest, request).await;
     }
     let is_ours = target
         .strip_prefix(names::LOCAL_PREFIX)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     if is_ours {
-        return local::handle(pipeline, request).await;
+        return local::handle(&in_force, request).await;
     }
     not_found()
 }

@@ -149,6 +149,22 @@ webhooks() {
   helm uninstall llmcache --namespace llmcache-system
 }
 
+# What the operator does by name it may do by name, and not otherwise.
+rights() {
+  local as=(--as system:serviceaccount:llmcache-system:llmcache-operator) object
+  helm install "${release[@]}" >/dev/null
+  for object in 'mutatingwebhookconfigurations llmcache-operator' 'secrets llmcache-install' 'secrets llmcache-operator-tls'; do
+    kubectl get ${object% *} --namespace llmcache-system --field-selector "metadata.name=${object#* }" "${as[@]}" >/dev/null || fail "the operator may not watch $object"
+    ! kubectl get ${object% *} --namespace llmcache-system "${as[@]}" >/dev/null 2>&1 || fail "the operator may list all ${object% *}"
+    ok
+  done
+  for object in 'get secrets --namespace shop' 'list configmaps --namespace shop' 'create pods --namespace shop' 'update deployments --namespace shop' 'patch llmcachepolicies --namespace shop'; do
+    ! kubectl auth can-i $object "${as[@]}" >/dev/null || fail "the operator may $object"
+    ok
+  done
+  helm uninstall llmcache --namespace llmcache-system
+}
+
 # Nothing runs pods here: the test's pod is told that it has succeeded. Around it: its rights, and that nothing stays.
 helm_test() {
   local account=system:serviceaccount:llmcache-system:llmcache-check run answer
@@ -198,6 +214,7 @@ refuse
 dashboards
 against_the_server
 webhooks
+rights
 helm_test
 live
 printf '%d passed, 0 failed\n' "$passed"

@@ -4,6 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 flags=${LLMCACHE_CARGO_FLAGS:-}
+tests/setup/packages.sh prometheus # promtool
 summary=()
 passed=0
 failed=0
@@ -23,10 +24,14 @@ with_node() {
   node=$(tests/setup/node-runtime.sh) && PATH="$node:$PATH" "$@"
 }
 
+# Kubernetes is compiled once and kept; the clusters of the tests then start within seconds.
+kubernetes() { [ -n "${KUBEBUILDER_ASSETS:-}" ] || tests/setup/cluster/build.sh; }
+
 step 'format' cargo fmt --all --check
 step 'clippy' cargo clippy $flags --workspace --all-targets -- -D warnings
 # Among these: crates and files in order (tests/tests/tidy.rs), generated files up to date (crds/tests/generated.rs).
-step 'rust tests' cargo test $flags --workspace --no-fail-fast
+# Those against a cluster have steps of their own.
+step 'rust tests' env LLMCACHE_API=off LLMCACHE_E2E=off cargo test $flags --workspace --no-fail-fast
 # The tests have built the programs; naming one package to cargo would choose other features and build all anew.
 programs=${CARGO_TARGET_DIR:-target}/debug
 export LLMCACHE_BIN=$programs/kubectl-llmcache FAKE_BIN=$programs/fake-provider
@@ -34,6 +39,9 @@ step 'planted bugs' tests/setup/planted.sh
 step 'example policies' "$LLMCACHE_BIN" lint crds/examples/*.yaml
 step 'chart' tests/setup/chart.sh
 step 'SDK tests' with_node tests/sdk/run.sh
+step 'Kubernetes' kubernetes
+step 'API server tests' cargo test $flags --workspace --test api
+step 'node tests' tests/setup/e2e.sh
 step 'README programs' with_node tests/setup/readme.sh
 
 printf '\n=== summary (%d s)\n' "$SECONDS"

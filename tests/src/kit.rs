@@ -6,15 +6,21 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 
 mod client;
+mod cluster;
 mod dashboards;
 mod network;
+mod pod;
+mod push;
 mod redis;
 mod sidecar;
 mod stage;
 
 pub use client::{Call, Client, Reply};
+pub use cluster::{Cluster, Done, Level, Namespace};
 pub use dashboards::{Dashboard, Query, chart, dashboards, queries};
 pub use network::{Network, Weather};
+pub use pod::{Pod, Volumes};
+pub use push::{Heard, Operator, encode, snapshot};
 pub use redis::{Authority, Guards, Node, Redis, RedisCluster, RedisSentinel};
 pub use sidecar::{Launch, Sidecar};
 pub use stage::{Stage, metric, question};

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Mode;
-use crate::text;
+use crate::{rule, text};
 
 /// The semantic cache, off without this block.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
@@ -16,11 +16,17 @@ pub struct SemanticCache {
     /// Floor of the similarity (cosine) of two questions; the threshold that serves comes from evidence and is never
     /// below. Default: `0.80`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0.50, max = 0.99))]
+    #[schemars(
+        range(min = 0.50, max = 0.99),
+        extend("x-kubernetes-validations" = rule::number_between("0.5", "0.99"))
+    )]
     pub similarity_threshold: Option<f64>,
     /// Budget of wrong answers among those served, as a share of 1. Default: `0.01`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0.001, max = 0.10))]
+    #[schemars(
+        range(min = 0.001, max = 0.10),
+        extend("x-kubernetes-validations" = rule::number_between("0.001", "0.1"))
+    )]
     pub max_false_hit_rate: Option<f64>,
     /// A model that judges drawn pairs of questions, at your cost. Default: none, only feedback is evidence.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -45,7 +45,10 @@ pub struct TtlClass {
     pub stale_if_error: Option<String>,
     /// Floor of the semantic similarity (cosine) for this class. Default: `semanticCache.similarityThreshold`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0.50, max = 0.99))]
+    #[schemars(
+        range(min = 0.50, max = 0.99),
+        extend("x-kubernetes-validations" = rule::number_between("0.5", "0.99"))
+    )]
     pub similarity_threshold: Option<f64>,
 }
 

@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 use crate::failure::Failure;
 use crate::local::prices;
 use crate::output::{Output, say, say_json};
+use crate::table::{self, Align};
 
 mod near;
-mod table;
 
 /// Price one call on one model, or on several to compare.
 #[derive(Debug, clap::Args)]
@@ -121,7 +121,7 @@ fn lines(quotes: &[Quote]) -> String {
             kinds(quote)
         )
     });
-    table::aligned(&rows) + &notes.collect::<String>()
+    table::aligned(&rows, Align::Right) + &notes.collect::<String>()
 }
 
 /// The difference in tenths of a percent, rounded toward zero.

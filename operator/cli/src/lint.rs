@@ -1,19 +1,21 @@
-//! `lint`: the verdict the API server and the operator would give on a policy, offline and all at once.
+//! `lint`: the verdict the API server and the operator would give on policies and invalidations, offline and all at once.
 
 use std::path::{Path, PathBuf};
 
-use llmcache_operator::validate::{Problem, Validated, Warning};
-use llmcache_operator::{compile, load};
+use llmcache_crds::LLMCacheInvalidation;
+use llmcache_operator::compile::{NAMESPACE, compile};
+use llmcache_operator::validate::{Objects, Problem, Validated, Warning, objects};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::input;
 use crate::output::{Output, say, say_json};
 
-/// Check policy files; every problem names its field, value, what is allowed and the fix.
+/// Check files of policies and invalidations; every problem names its line, field, value, what is allowed and the fix.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Exit codes: 0 ok (warnings included), 1 problems found, 2 a file cannot be read, or usage.")]
 pub(crate) struct Args {
-    /// Files of one or more policies, YAML or JSON; `-` is stdin.
+    /// Files of one or more policies and invalidations, YAML or JSON; `-` is stdin.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Form of the result.
@@ -25,6 +27,8 @@ pub(crate) struct Args {
 struct Verdict {
     file: String,
     policies: Vec<Named>,
+    /// Namespaces and names.
+    invalidations: Vec<String>,
     problems: Vec<Problem>,
     /// The file could not be read at all.
     unreadable: Option<String>,
@@ -62,21 +66,31 @@ fn judge(file: &Path) -> Verdict {
     let mut verdict = Verdict {
         file: file.display().to_string(),
         policies: Vec::new(),
+        invalidations: Vec::new(),
         problems: Vec::new(),
         unreadable: None,
     };
-    match input::read(file).map(|text| load(&text)) {
+    match input::read(file).map(|text| objects(&text)) {
         Err(reason) => verdict.unreadable = Some(reason),
         Ok(Err(problems)) => verdict.problems = problems,
-        Ok(Ok(loaded)) => {
-            verdict.policies = loaded
-                .policies
-                .into_iter()
-                .map(|(policy, warnings)| named(&policy, warnings))
-                .collect();
+        Ok(Ok(Objects {
+            policies,
+            invalidations,
+        })) => {
+            let policies = policies.into_iter();
+            verdict.policies = policies.map(|(policy, warnings)| named(&policy, warnings)).collect();
+            verdict.invalidations = invalidations.iter().map(name).collect();
         }
     }
     verdict
+}
+
+fn name(invalidation: &LLMCacheInvalidation) -> String {
+    let metadata = &invalidation.metadata;
+    let namespace = metadata.namespace.as_deref().unwrap_or(NAMESPACE);
+    let generated = metadata.generate_name.as_ref().map(|start| format!("{start}*"));
+    let name = metadata.name.clone().or(generated).unwrap_or_default();
+    format!("{namespace}/{name}")
 }
 
 fn named(policy: &Validated, warnings: Vec<Warning>) -> Named {
@@ -105,7 +119,8 @@ impl Verdict {
                 warnings.chain([format!("{file}: {name}: ok, revision {revision}")])
             },
         );
-        problems.chain(policies).collect()
+        let invalidations = self.invalidations.iter().map(|name| format!("{file}: {name}: ok"));
+        problems.chain(policies).chain(invalidations).collect()
     }
 
     fn json(&self) -> Value {
@@ -137,6 +152,7 @@ impl Verdict {
             "file": self.file,
             "error": self.unreadable,
             "policies": self.policies.iter().map(policy).collect::<Vec<_>>(),
+            "invalidations": self.invalidations,
             "problems": self.problems.iter().map(problem).collect::<Vec<_>>(),
         })
     }

@@ -137,7 +137,7 @@ fn config(args: &Args) -> Result<Config, Failure> {
         }
     }
     let prices = prices::read(args.prices.as_deref()).map_err(|failure| match failure {
-        Failure::Problems(lines) | Failure::Usage(lines) => problems.extend(lines),
+        Failure::Problems(lines) | Failure::Unreachable(lines) | Failure::Usage(lines) => problems.extend(lines),
     });
     let secret = secret::read(args.secret_file.as_deref()).map_err(|problem| problems.push(problem));
     let previous_secret = args.previous_secret_file.as_deref().map(secret::previous).transpose();

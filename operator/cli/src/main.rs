@@ -4,15 +4,27 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod age;
+mod cluster;
+mod completion;
+mod container;
 #[cfg(feature = "local")]
 mod cost;
+mod explain;
+mod exposition;
 mod failure;
 mod input;
+mod invalidate;
 mod lint;
 #[cfg(feature = "local")]
 mod local;
 mod output;
+mod scene;
+mod status;
+mod table;
+mod usd;
 
+use cluster::Connection;
 use failure::Failure;
 
 /// Pay less for LLM calls, with a policy.
@@ -23,28 +35,56 @@ use failure::Failure;
     version,
     propagate_version = true
 )]
-#[command(after_help = "Exit codes: 0 ok (warnings included), 1 problems found, 2 usage.")]
+#[command(
+    after_help = "Every command but local takes -o json. Exit codes: 0 ok (warnings included), 1 problems found, \
+    2 usage, 3 the API server is unreachable."
+)]
 struct Cli {
+    #[command(flatten)]
+    connection: Connection,
     #[command(subcommand)]
     command: Command,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    #[command(name = "__complete", hide = true)]
+    Complete(completion::Words),
+    Completion(completion::Args),
     #[cfg(feature = "local")]
     Cost(cost::Args),
+    Explain(explain::Args),
+    Invalidate(invalidate::Args),
     Lint(lint::Args),
     #[cfg(feature = "local")]
     Local(local::Args),
+    Status(status::Args),
 }
 
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    run(&Cli::parse()).map_or_else(Failure::report, |()| ExitCode::SUCCESS)
+}
+
+fn run(Cli { connection, command }: &Cli) -> Result<(), Failure> {
+    let asks_cluster = matches!(
+        command,
+        Command::Explain(_) | Command::Invalidate(_) | Command::Status(_)
+    );
+    if let Some(flag) = connection.given().first().filter(|_| !asks_cluster) {
+        return Err(Failure::usage(format!(
+            "{flag}: this command asks no cluster; leave it out here"
+        )));
+    }
+    match command {
+        Command::Complete(words) => completion::complete(words),
+        Command::Completion(args) => completion::run(args),
         #[cfg(feature = "local")]
-        Command::Cost(args) => cost::run(&args),
-        Command::Lint(args) => lint::run(&args),
+        Command::Cost(args) => cost::run(args),
+        Command::Explain(args) => explain::run(args, connection),
+        Command::Invalidate(args) => invalidate::run(args, connection),
+        Command::Lint(args) => lint::run(args),
         #[cfg(feature = "local")]
-        Command::Local(args) => local::run(&args),
-    };
-    result.map_or_else(Failure::report, |()| ExitCode::SUCCESS)
+        Command::Local(args) => local::run(args),
+        Command::Status(args) => status::run(args, connection),
+    }
 }

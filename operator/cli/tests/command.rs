@@ -117,6 +117,75 @@ fn lint_reads_stdin_and_names_what_it_cannot_read() {
     assert_eq!(run(&["lint", "--bogus"]).status.code(), Some(2));
 }
 
+const BAN: &str = "apiVersion: llmcache.dev/v1alpha1\nkind: LLMCacheInvalidation\n\
+    metadata: {name: left, namespace: shop}\nspec: {pattern: \"user:123:*\"}\n";
+
+#[test]
+fn lint_judges_invalidations_beside_policies() {
+    let folder = tempfile::tempdir().unwrap();
+    let both = file(folder.path(), "both.yaml", &format!("{GOOD}---\n{BAN}"));
+    let output = run(&["lint", &both]);
+    assert_eq!(output.status.code(), Some(0), "{}", stdout(&output));
+    assert!(
+        stdout(&output).contains("both.yaml: shop/left: ok\n"),
+        "{}",
+        stdout(&output)
+    );
+    let bad = file(folder.path(), "bad.yaml", &BAN.replace("user:123:*", "a b"));
+    let output = run(&["lint", &bad]);
+    assert_eq!(output.status.code(), Some(1));
+    let expected = "bad.yaml: line 4: spec.pattern: \"a b\": is malformed; allowed: ";
+    assert!(stdout(&output).contains(expected), "{}", stdout(&output));
+    let json: Value = serde_json::from_str(&stdout(&run(&["lint", "-o", "json", &both]))).unwrap();
+    assert_eq!(json["files"][0]["invalidations"][0], "shop/left");
+}
+
+#[test]
+fn completion_is_written_for_shells_and_answered_to_kubectl() {
+    for shell in ["bash", "zsh", "fish", "powershell"] {
+        let output = run(&["completion", shell]);
+        assert_eq!(output.status.code(), Some(0), "{shell}");
+        assert!(stdout(&output).contains("invalidate"), "{shell}");
+    }
+    let script = stdout(&run(&["completion", "kubectl"]));
+    assert_eq!(script, "#!/bin/sh\nexec kubectl-llmcache __complete -- \"$@\"\n");
+    let answer = stdout(&run(&["__complete", "--", "explain", "po"]));
+    assert_eq!(answer, "pod\npolicy\n:4\n");
+    assert_eq!(stdout(&run(&["__complete", "--", "lint", ""])), ":0\n");
+    let json: Value = serde_json::from_str(&stdout(&run(&["completion", "fish", "-o", "json"]))).unwrap();
+    assert!(json["script"].as_str().unwrap().contains("complete"));
+}
+
+#[test]
+fn flags_of_the_cluster_are_refused_where_no_cluster_is_asked() {
+    let output = run(&["--context", "x", "completion", "bash"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(
+        stderr(&output),
+        "error: --context: this command asks no cluster; leave it out here\n"
+    );
+}
+
+/// `LLMCACHE_GENERATE=write` writes them.
+#[test]
+fn help_is_as_committed() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/help");
+    for command in ["status", "explain", "invalidate", "lint", "completion"] {
+        let help = stdout(&run(&[command, "--help"]));
+        let path = folder.join(format!("{command}.txt"));
+        if std::env::var_os("LLMCACHE_GENERATE").is_some_and(|wanted| wanted == "write") {
+            fs::write(&path, &help).unwrap();
+        }
+        assert_eq!(
+            fs::read_to_string(&path).unwrap_or_default(),
+            help,
+            "{}",
+            path.display()
+        );
+        assert!(help.contains("Exit codes: 0 "), "{command}");
+    }
+}
+
 #[cfg(feature = "local")]
 mod with_the_sidecar {
     use super::*;

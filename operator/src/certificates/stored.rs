@@ -1,7 +1,7 @@
 //! The content of the Secret, read with suspicion: whatever is torn or does not belong together counts as absent.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::SystemTime;
 
 use k8s_openapi::ByteString;
@@ -45,7 +45,7 @@ impl Stored {
         let text = |key: &str| std::str::from_utf8(bytes(key)).unwrap_or_default();
         let certificates = |key: &str| -> Vec<Certificate> {
             let read = pem::read(bytes(key)).into_iter();
-            read.filter_map(|der| Certificate::read(der).ok()).collect()
+            read.filter_map(|der| Certificate::read(&der).ok()).collect()
         };
         let bundle = certificates(BUNDLE);
         let next = Authority::find(text(NEXT_KEY), &certificates(NEXT));
@@ -145,5 +145,6 @@ impl Leaf {
 }
 
 fn provider() -> Arc<CryptoProvider> {
-    Arc::new(ring::default_provider())
+    static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| Arc::new(ring::default_provider()));
+    PROVIDER.clone()
 }

@@ -76,16 +76,18 @@ fn log_level(pod: &Value, warnings: &mut Vec<String>) -> Option<String> {
 }
 
 fn resources(pod: &Value, settings: &Settings, warnings: &mut Vec<String>) -> Resources {
+    // An install that states one of the two keeps the default of the other.
+    let default = Resources::default().overlaid(settings.resources.clone());
     let Some(word) = annotation(pod, ANNOTATION_RESOURCES) else {
-        return settings.resources.clone();
+        return default;
     };
     match Resources::parse(word) {
-        Ok(chosen) => settings.resources.overlaid(chosen),
+        Ok(chosen) => default.overlaid(chosen),
         Err(problem) => {
             warnings.push(format!(
                 "annotation {ANNOTATION_RESOURCES}: {problem}; using the install's, write \"cpu=20m/1,memory=64Mi/256Mi\""
             ));
-            settings.resources.clone()
+            default
         }
     }
 }

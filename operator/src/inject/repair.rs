@@ -79,5 +79,5 @@ fn is_redirected(provider: &Provider, place: &Place<'_>, port: u16) -> bool {
 fn may_redirect(provider: &Provider, given: &[Source], place: &Place<'_>, port: u16) -> bool {
     let is_silent = Opinion::of(provider, place, port).is_ok_and(|opinion| opinion.is_empty());
     let from = upstream::from_all(provider, &[*place]);
-    is_silent && from.iter().all(|source| given.contains(source)) && proxy::problem(place.container).is_none()
+    is_silent && !upstream::is_explicit(&from, given) && proxy::problem(place.container).is_none()
 }

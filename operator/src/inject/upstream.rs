@@ -117,7 +117,7 @@ pub(super) fn warn(upstreams: &[Upstream], places: &[Place<'_>], warnings: &mut 
 /// Whether sources decide anything: some is not just a key that `envFrom` may hold.
 pub(super) fn is_explicit(sources: &[Source], from: &[Source]) -> bool {
     let from: HashSet<&Source> = from.iter().collect();
-    !sources.iter().all(|source| from.contains(source))
+    sources.len() > MOST_SOURCES || !sources.iter().all(|source| from.contains(source))
 }
 
 /// Every source of `envFrom` that may hold a provider's base URL, once.
@@ -146,6 +146,13 @@ fn agree(provider: &'static Provider, places: &[Place<'_>], port: u16) -> Result
     }
     let agreed = first.map_or(&[] as &[Source], |(opinion, _)| opinion.sources());
     let mut sources = from_all(provider, places);
+    // Before anything that takes the square of it.
+    if sources.len() > MOST_SOURCES || agreed.len() > MOST_SOURCES {
+        return Err(Reason::ConflictingBaseUrl.because(format!(
+            "more than {MOST_SOURCES} sources may hold {}; write one value in env of each container",
+            provider.names[1]
+        )));
+    }
     let mut left = Vec::new();
     if is_explicit(agreed, &sources) {
         sources = agreed.to_vec();
@@ -153,12 +160,6 @@ fn agree(provider: &'static Provider, places: &[Place<'_>], port: u16) -> Result
     } else {
         sources.retain(|source| !agreed.contains(source));
         sources.extend(agreed.iter().cloned());
-    }
-    if sources.len() > MOST_SOURCES {
-        return Err(Reason::ConflictingBaseUrl.because(format!(
-            "more than {MOST_SOURCES} sources of envFrom may hold {}; set it in env of each container",
-            provider.names[1]
-        )));
     }
     Ok(Upstream {
         provider,

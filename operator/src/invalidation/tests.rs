@@ -55,6 +55,7 @@ fn world(policies: Vec<LLMCachePolicy>, bans: Vec<LLMCacheInvalidation>, pods: &
             is_leaving: false,
         };
         let placed = Placed {
+            losers: Vec::new(),
             pod: Arc::new(pod),
             policy: (!policy.is_empty()).then(|| key(policy)),
             order: Order::Keep,

@@ -229,7 +229,10 @@ impl Machine {
         Record {
             holder: Some(self.identity.clone()),
             duration: self.timing.lease,
-            acquired: before.and_then(|record| record.acquired).filter(|_| is_ours).or(Some(wall)),
+            acquired: before
+                .and_then(|record| record.acquired)
+                .filter(|_| is_ours)
+                .or(Some(wall)),
             renewed: Some(wall),
             transitions,
         }

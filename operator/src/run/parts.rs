@@ -18,10 +18,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::{Ended, Pod, Ports, Stage, server, told};
-use crate::certificates::{self, Keeper, LeafTerms, Rotation, ServingCertificate, service_names};
+use crate::certificates::{self, Keeper, LeafTerms, Rotation, ServingCertificate};
 use crate::credentials::{self, CredentialBook};
 use crate::events::{self, Notices};
-use crate::identity::{self, Identity, Reviewer};
+use crate::identity::{self, Identity};
 use crate::inject;
 use crate::install_secret;
 use crate::invalidation::{self, BanBook};
@@ -56,9 +56,17 @@ pub(super) fn start(place: Place, ports: Ports, tasks: &mut Tasks) -> Result<(),
     let secret = install_secret(&place, &lead, tasks);
     let (stores, credentials) = credentials(&place, &worlds.feed, &secret, tasks);
     let (bans_tell, bans) = watch::channel(Arc::new(BanBook::default()));
-    spawn(tasks, "ban book", invalidation::keep_book(worlds.feed.clone(), bans_tell));
+    spawn(
+        tasks,
+        "ban book",
+        invalidation::keep_book(worlds.feed.clone(), bans_tell),
+    );
     let (notices, waiting) = events::queue();
-    spawn(tasks, "events", events::run(waiting, place.client.clone(), place.pod.pod_name.clone()));
+    spawn(
+        tasks,
+        "events",
+        events::run(waiting, place.client.clone(), place.pod.pod_name.clone()),
+    );
     let sidecars = Sidecars::default();
     let service = Feeds {
         worlds: worlds.feed.clone(),
@@ -68,7 +76,16 @@ pub(super) fn start(place: Place, ports: Ports, tasks: &mut Tasks) -> Result<(),
     };
     serve_push(&place, &trust, &lead, service, &sidecars, ports.push, tasks)?;
     serve_webhook(&place, &trust, &worlds.feed, &notices, ports.webhook, tasks)?;
-    duties(&place, &worlds.feed, &lead, &trust, (&stores, &secret), &sidecars, &notices, tasks)?;
+    duties(
+        &place,
+        &worlds.feed,
+        &lead,
+        &trust,
+        (&stores, &secret),
+        &sidecars,
+        &notices,
+        tasks,
+    )?;
     serve_admin(&place, worlds, trust.serving, secret, ports.admin, tasks);
     Ok(())
 }
@@ -90,9 +107,10 @@ struct Lead {
 fn leadership(place: &Place, tasks: &mut Tasks) -> Result<Lead, Ended> {
     let own = Holder {
         pod: place.pod.pod_name.clone(),
-        address: place.pod.pod_ip.ok_or_else(|| {
-            Ended::Environment("POD_IP is not set: give it by a fieldRef, as the chart does".into())
-        })?,
+        address: place
+            .pod
+            .pod_ip
+            .ok_or_else(|| Ended::Environment("POD_IP is not set: give it by a fieldRef, as the chart does".into()))?,
     };
     let api: Api<Lease> = Api::namespaced(place.client.clone(), &place.pod.pod_namespace);
     let metrics = lease::Metrics::new(&place.registry)?;
@@ -127,7 +145,11 @@ fn worlds(place: &Place, tasks: &mut Tasks) -> Result<Known, Ended> {
     let namespaces = &place.settings.invalidation.watch_namespaces;
     let number = watches::start(&place.client, tasks, &changes, namespaces, &progress, &metrics);
     let (tell, feed) = watch::channel(Arc::new(World::default()));
-    spawn(tasks, "world", world::run(waiting, tell, place.settings.clone(), number));
+    spawn(
+        tasks,
+        "world",
+        world::run(waiting, tell, place.settings.clone(), number),
+    );
     Ok(Known {
         feed,
         progress,
@@ -144,8 +166,8 @@ struct Trust {
 
 fn trust(place: &Place, lead: &Lead, tasks: &mut Tasks) -> Result<Trust, Ended> {
     let namespace = &place.pod.pod_namespace;
-    let rotation = Rotation::new(service_names(&place.settings.service, namespace));
-    let server_name = format!("{}.{namespace}.svc", place.settings.service);
+    let rotation = Rotation::of_service(&place.settings.service, namespace);
+    let server_name = rotation.called.clone();
     let serving = ServingCertificate::new(&server_name, certificates::Metrics::new(&place.registry)?);
     let keeper = Keeper {
         api: Api::<Secret>::namespaced(place.client.clone(), namespace),
@@ -206,7 +228,11 @@ fn credentials(place: &Place, worlds: &Worlds, secret: &Secrets, tasks: &mut Tas
     let (client, namespace) = (place.client.clone(), place.pod.pod_namespace.clone());
     let empty = StoreBook::new(place.settings.clone(), &namespace, BTreeMap::new());
     let (tell, stores) = watch::channel(Arc::new(empty));
-    spawn(tasks, "stores", stores::run(client, namespace, place.settings.clone(), tell));
+    spawn(
+        tasks,
+        "stores",
+        stores::run(client, namespace, place.settings.clone(), tell),
+    );
     let (tell, books) = watch::channel(None);
     let sources = credentials::Sources {
         secret: secret.clone(),
@@ -214,7 +240,11 @@ fn credentials(place: &Place, worlds: &Worlds, secret: &Secrets, tasks: &mut Tas
         worlds: worlds.clone(),
     };
     let now = || Timestamp::now().as_millisecond();
-    spawn(tasks, "credentials", credentials::run(place.settings.clone(), sources, tell, now));
+    spawn(
+        tasks,
+        "credentials",
+        credentials::run(place.settings.clone(), sources, tell, now),
+    );
     (stores, books)
 }
 
@@ -238,8 +268,14 @@ impl Feeds {
         };
         let book = self.credentials.borrow().clone();
         // Before its pod is known a sidecar is told nothing: it keeps what it has.
-        let credentials = placed.and(book).and_then(|book| book.for_pod(&identity.namespace, class.as_deref()));
-        let trust = self.trust.borrow().as_ref().map(|bundle| Bytes::copy_from_slice(bundle.as_bytes()));
+        let credentials = placed
+            .and(book)
+            .and_then(|book| book.for_pod(&identity.namespace, class.as_deref()));
+        let trust = self
+            .trust
+            .borrow()
+            .as_ref()
+            .map(|bundle| Bytes::copy_from_slice(bundle.as_bytes()));
         Desired {
             order,
             credentials,
@@ -276,9 +312,9 @@ fn serve_push(
 ) -> Result<(), Ended> {
     let (news, told) = watch::channel(0);
     spawn(tasks, "news", feeds.clone().tell(news));
-    let ask = identity::of_cluster(place.client.clone(), identity::Metrics::new(&place.registry)?);
+    let reviewer = identity::reviewer(place.client.clone(), identity::Metrics::new(&place.registry)?);
     let service = push::Service::new(
-        Reviewer::new(ask),
+        Arc::new(reviewer),
         Arc::new(move |identity: &Identity| feeds.wanted(identity)),
         told,
         sidecars.clone(),
@@ -294,7 +330,10 @@ fn serve_push(
         let mut state = leadership.subscribe();
         loop {
             let is_own = leadership.is_leader();
-            let address = leadership.leader_address().filter(|_| !is_own).map(|address| address.to_string());
+            let address = leadership
+                .leader_address()
+                .filter(|_| !is_own)
+                .map(|address| address.to_string());
             tell.send_if_modified(|known| {
                 let is_new = *known != address;
                 *known = address;
@@ -307,7 +346,11 @@ fn serve_push(
     let name = ServerName::try_from(trust.server_name.clone())
         .map_err(|error| Ended::Settings(format!("service: {error}; write a Service's name")))?;
     let replica = place.pod.pod_name.clone();
-    spawn(tasks, "sharing", push::share(replica, sidecars.clone(), leader, trusting, name));
+    spawn(
+        tasks,
+        "sharing",
+        push::share(replica, sidecars.clone(), leader, trusting, name),
+    );
     Ok(())
 }
 
@@ -360,15 +403,26 @@ fn serve_webhook(
     let keep = webhook::keep_facts(facts.clone(), settings, worlds.clone(), bundle, place.client.clone());
     spawn(tasks, "webhook's facts", keep);
     let (tell, told) = mpsc::channel(events::QUEUE);
-    spawn(tasks, "webhook's notices", told::pass_on(told, worlds.clone(), notices.clone()));
+    spawn(
+        tasks,
+        "webhook's notices",
+        told::pass_on(told, worlds.clone(), notices.clone()),
+    );
     let webhook = Webhook::new(facts, tell, webhook::Metrics::register(&place.registry)?);
     let stop = flag(place.stopping.clone(), Stage::Gone, tasks);
     let certificates = trust.serving.clone();
-    spawn(tasks, "webhook", webhook::serve(listener, certificates, Arc::new(webhook), stop, Duration::from_secs(2)));
+    spawn(
+        tasks,
+        "webhook",
+        webhook::serve(listener, certificates, Arc::new(webhook), stop, Duration::from_secs(2)),
+    );
     Ok(())
 }
 
-#[expect(clippy::too_many_arguments, reason = "the leader's duties need what everything else made")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the leader's duties need what everything else made"
+)]
 fn duties(
     place: &Place,
     worlds: &Worlds,
@@ -395,7 +449,12 @@ fn duties(
         sidecars: sidecars.clone(),
         leads: leads.clone(),
         notices: notices.clone(),
-        results: counters(registry, "invalidations_total", "Invalidations by what came of them.", "result")?,
+        results: counters(
+            registry,
+            "invalidations_total",
+            "Invalidations by what came of them.",
+            "result",
+        )?,
     };
     spawn(tasks, "invalidations", invalidation::run(worlds.clone(), duty));
     let changes = on_change::run(worlds.clone(), leads.clone(), client.clone(), notices.clone());
@@ -409,13 +468,21 @@ fn duties(
     let writes = counters(registry, "acl_writes_total", "Redis users written.", "result")?;
     spawn(tasks, "Redis users", acl::run(sources, writes));
     if place.settings.redis.enabled {
-        spawn(tasks, "chart's Redis", chart_redis::run(chart_redis_duty(place, lead, trust)));
+        spawn(
+            tasks,
+            "chart's Redis",
+            chart_redis::run(chart_redis_duty(place, lead, trust)),
+        );
     }
     let duty = watchdog::Duty {
         sidecars: sidecars.clone(),
         leads: leads.clone(),
         notices: notices.clone(),
-        uninjected: int_gauge(registry, "uninjected_pods", "Pods that ask for a sidecar and have none after 60 s.")?,
+        uninjected: int_gauge(
+            registry,
+            "uninjected_pods",
+            "Pods that ask for a sidecar and have none after 60 s.",
+        )?,
         without_traffic: int_gauge(registry, "injected_without_traffic", "Sidecars that nobody calls.")?,
     };
     spawn(tasks, "watchdog", watchdog::run(worlds.clone(), duty));
@@ -434,7 +501,9 @@ fn chart_redis_duty(place: &Place, lead: &Lead, trust: &Trust) -> chart_redis::D
                 names: names.to_vec(),
                 lifetime,
             };
-            let leaf = serving.issue_leaf(SystemTime::now(), &terms).map_err(|error| error.to_string())?;
+            let leaf = serving
+                .issue_leaf(SystemTime::now(), &terms)
+                .map_err(|error| error.to_string())?;
             Ok(chart_redis::Leaf {
                 certificate: leaf.certificate_pem(),
                 key: leaf.key_pem().to_owned().into(),
@@ -464,10 +533,16 @@ fn serve_admin(
             missing.push("some watch has not told all there is yet".into());
         }
         if !serving.is_ready() {
-            missing.push(format!("there is no certificate yet: the leader makes the Secret {}", names::SECRET_TLS));
+            missing.push(format!(
+                "there is no certificate yet: the leader makes the Secret {}",
+                names::SECRET_TLS
+            ));
         }
         if secret.borrow().is_none() {
-            missing.push(format!("there is no install secret yet: the leader makes the Secret {}", names::SECRET_INSTALL));
+            missing.push(format!(
+                "there is no install secret yet: the leader makes the Secret {}",
+                names::SECRET_INSTALL
+            ));
         }
         missing
     };
@@ -478,7 +553,11 @@ fn serve_admin(
         }
     };
     let registry = place.registry.clone();
-    spawn(tasks, "admin", admin::serve(listener, registry, Arc::new(readiness), Arc::new(refresh)));
+    spawn(
+        tasks,
+        "admin",
+        admin::serve(listener, registry, Arc::new(readiness), Arc::new(refresh)),
+    );
 }
 
 /// Ends when this replica has come so far.

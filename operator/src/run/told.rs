@@ -35,8 +35,18 @@ fn regarding(notice: &Notice, world: &World) -> ObjectReference {
     let above = own.as_ref().and_then(|own| own.owner.as_ref());
     let root = above.and_then(|above| find(&above.kind, &above.name)).or(own);
     let (api_version, kind, name, uid) = match root {
-        Some(root) => (root.api_version.clone(), root.kind.clone(), root.key.name.clone(), Some(root.uid.clone())),
-        None => (written.api_version.clone(), written.kind.clone(), written.name.clone(), written.uid.clone()),
+        Some(root) => (
+            root.api_version.clone(),
+            root.kind.clone(),
+            root.key.name.clone(),
+            Some(root.uid.clone()),
+        ),
+        None => (
+            written.api_version.clone(),
+            written.kind.clone(),
+            written.name.clone(),
+            written.uid.clone(),
+        ),
     };
     ObjectReference {
         api_version: Some(api_version),

@@ -1,14 +1,13 @@
 //! Kind and names: what every Kubernetes object must have.
 
-use llmcache_crds::LLMCachePolicy;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 
-use super::{Problem, Validated, Warning, problem::Problems, suggest::nearest};
+use super::{Problem, definition::Definition, problem::Problems, suggest::nearest};
 
 const VERSION: &str = "llmcache.dev/v1alpha1";
-const KIND: &str = "LLMCachePolicy";
 const TOP: [&str; 5] = ["apiVersion", "kind", "metadata", "spec", "status"];
-/// What people write; the rest is filled in by the API server and found in a policy copied out of it.
+/// What people write; the rest is filled in by the API server and found in an object copied out of it.
 const METADATA: [&str; 15] = [
     "name",
     "namespace",
@@ -28,13 +27,14 @@ const METADATA: [&str; 15] = [
 ];
 
 /// Judges everything but `spec`.
-pub(super) fn check(object: &Value, problems: &mut Problems<'_>) {
+pub(super) fn check(object: &Value, definition: &Definition, problems: &mut Problems<'_>) {
+    let kind = definition.kind;
     let Some(members) = object.as_object() else {
         let fix = "write apiVersion, kind, metadata and spec";
-        problems.push("", Some(object), "is not an object", KIND, fix);
+        problems.push("", Some(object), "is not an object", kind, fix);
         return;
     };
-    for (field, expected) in [("apiVersion", VERSION), ("kind", KIND)] {
+    for (field, expected) in [("apiVersion", VERSION), ("kind", kind)] {
         if members.get(field) != Some(&expected.into()) {
             let fix = format!("write {field}: {expected}");
             let message = "is not a kind this program knows";
@@ -44,7 +44,8 @@ pub(super) fn check(object: &Value, problems: &mut Problems<'_>) {
     unknown(object, "", &TOP, problems);
     let metadata = &object["metadata"];
     unknown(metadata, "metadata", &METADATA, problems);
-    name(metadata, "name", 253, true, problems);
+    let is_required = !(definition.is_nameless && metadata["generateName"].is_string());
+    name(metadata, "name", 253, is_required, problems);
     name(metadata, "namespace", 63, false, problems);
     for field in ["labels", "annotations"] {
         for (name, value) in metadata[field].as_object().into_iter().flatten() {
@@ -58,22 +59,20 @@ pub(super) fn check(object: &Value, problems: &mut Problems<'_>) {
     }
 }
 
-/// Two policies of one file may not share a name.
-pub(super) fn repetitions(policies: &[(Validated, Vec<Warning>)]) -> Vec<Problem> {
-    let name = |policy: &LLMCachePolicy| {
-        let metadata = &policy.metadata;
-        (metadata.namespace.clone(), metadata.name.clone())
-    };
-    let repeated = policies.iter().enumerate().filter(|(index, (policy, _))| {
-        policies[..*index]
-            .iter()
-            .any(|(earlier, _)| name(earlier.policy()) == name(policy.policy()))
+/// Two objects of one kind and file may not share a name.
+pub(super) fn repetitions<'a>(kind: &str, objects: impl Iterator<Item = &'a ObjectMeta>) -> Vec<Problem> {
+    let objects: Vec<_> = objects.collect();
+    let is_same = |one: &ObjectMeta, other: &ObjectMeta| one.namespace == other.namespace && one.name == other.name;
+    let repeated = objects.iter().enumerate().filter(|(index, metadata)| {
+        let mut earlier = objects[..*index].iter();
+        metadata.name.is_some() && earlier.any(|earlier| is_same(earlier, metadata))
     });
     repeated
-        .map(|(_, (policy, _))| {
-            let mut problem = Problem::of_file("two policies of the file have this name", "rename one of them");
+        .map(|(_, metadata)| {
+            let message = format!("two {kind} of the file have this name");
+            let mut problem = Problem::of_file(&message, "rename one of them");
             problem.path = "metadata.name".into();
-            problem.value.clone_from(&policy.policy().metadata.name);
+            problem.value.clone_from(&metadata.name);
             problem.allowed = "names unique in their namespace".into();
             problem
         })

@@ -1,20 +1,15 @@
-//! The schema of the definition, walked over a policy: every field that breaks it, not only the first.
+//! The schema of the definition, walked over a spec: every field that breaks it, not only the first.
 
 mod text;
-
-use std::sync::LazyLock;
 
 use serde_json::{Map, Value};
 
 use super::{document::Marks, problem::Problems, suggest::nearest};
 
-/// The schema of `spec`, as the API server holds it.
-pub(super) static SPEC: LazyLock<Value> = LazyLock::new(|| llmcache_crds::policy_schema()["properties"]["spec"].take());
-
 /// Judges `spec`.
-pub(super) fn check(spec: &Value, marks: &Marks, problems: &mut Problems<'_>) {
+pub(super) fn check(schema: &Value, spec: &Value, marks: &Marks, problems: &mut Problems<'_>) {
     let mut walk = Walk { marks, problems };
-    walk.value(&SPEC, spec, "spec");
+    walk.value(schema, spec, "spec");
 }
 
 struct Walk<'a, 'b> {

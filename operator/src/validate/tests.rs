@@ -4,6 +4,7 @@ use super::*;
 
 mod bounds;
 mod examples;
+mod invalidations;
 mod mutations;
 
 /// A valid policy with a `spec`.
@@ -226,19 +227,23 @@ fn what_this_version_does_not_act_on_is_a_warning_at_its_field() {
     let (policy_of_file, warnings) = &loaded.policies[0];
     let paths: Vec<_> = warnings.iter().map(|warning| warning.path.as_str()).collect();
     let expected = [
-        "spec.invalidation[0].onChange",
         "spec.promptCache.hold",
         "spec.promptCache.strategy",
         "spec.routing.defaultTier",
         "spec.semanticCache",
-        "spec.stores.class",
         "spec.ttlClasses[0].similarityThreshold",
         "spec.upstreams.anthropic.url",
     ];
     assert_eq!(paths, expected);
     let local: Vec<_> = local_warnings(policy_of_file);
     let local: Vec<_> = local.iter().map(|warning| warning.path.as_str()).collect();
-    assert_eq!(local, ["spec.selector", "spec.scope.share", "spec.stores"]);
+    let expected = [
+        "spec.selector",
+        "spec.scope.share",
+        "spec.stores",
+        "spec.invalidation[0].onChange",
+    ];
+    assert_eq!(local, expected);
 
     let quiet = json!({"promptCache": {"strategy": "Always", "hold": "0ms"}, "semanticCache": {"mode": "Disabled"},
         "ttlClasses": [{"name": "a", "ttl": "1h", "staleWhileRevalidate": "5m", "staleIfError": "1h"}],

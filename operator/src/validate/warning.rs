@@ -28,19 +28,13 @@ impl fmt::Display for Warning {
 /// What holds wherever the policy runs.
 pub(super) fn warnings(policy: &Validated) -> Vec<Warning> {
     let spec = &policy.policy().spec;
-    let mut warnings: Vec<_> = [
-        of_upstreams(spec),
-        of_semantic_cache(spec),
-        of_prompt_cache(spec),
-        of_stores(spec),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
+    let mut warnings: Vec<_> = [of_upstreams(spec), of_semantic_cache(spec), of_prompt_cache(spec)]
+        .into_iter()
+        .flatten()
+        .collect();
     warnings.extend(of_ttl_classes(spec));
     warnings.extend(of_hold(spec));
     warnings.extend(spec.routing.iter().flat_map(of_routing));
-    warnings.extend(of_invalidation(spec));
     warnings.sort_by(|a, b| a.path.cmp(&b.path));
     warnings
 }
@@ -65,6 +59,7 @@ pub fn local_warnings(policy: &Validated) -> Vec<Warning> {
     ]
     .into_iter()
     .flatten()
+    .chain(of_invalidation(spec))
     .collect()
 }
 
@@ -127,15 +122,12 @@ fn of_invalidation(spec: &LLMCachePolicySpec) -> Vec<Warning> {
     on_change
         .map(|(index, _)| {
             let path = format!("spec.invalidation[{index}].onChange");
-            unused(&path, "run the invalidation by its name")
+            warning(
+                &path,
+                "without a cluster no ConfigMap is seen: run the invalidation by its name",
+            )
         })
         .collect()
-}
-
-fn of_stores(spec: &LLMCachePolicySpec) -> Option<Warning> {
-    let class = spec.stores.as_ref()?.class.as_ref()?;
-    let instead = "every policy uses the one store that is configured";
-    (class != "default").then(|| unused("spec.stores.class", instead))
 }
 
 fn has_no_condition(rule: &RoutingRule) -> bool {

@@ -66,7 +66,10 @@ fn namespaces(index: &Index) -> HashMap<String, Arc<Namespace>> {
     let mut limits: HashMap<&str, Vec<Limit>> = HashMap::new();
     for range in index.limit_ranges.values() {
         let items = serde_json::to_value(&range.items).unwrap_or_default();
-        limits.entry(&range.key.namespace).or_default().extend(Limit::read(&items));
+        limits
+            .entry(&range.key.namespace)
+            .or_default()
+            .extend(Limit::read(&items));
     }
     let facts = index.namespaces.values().map(|namespace| {
         let name = namespace.key.name.clone();

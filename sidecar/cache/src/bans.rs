@@ -93,6 +93,11 @@ impl Bans {
         self.state.read().forbid(entry, 0)
     }
 
+    /// The place of the ban that its issuer gave this id, if a log still tells it apart from others.
+    pub(crate) fn find(&self, slot: usize, id: &str) -> Option<Stamp> {
+        self.state.read().logs[slot].as_ref()?.find(id)
+    }
+
     /// Rises with every change; see `forbid_since`.
     pub(crate) fn version(&self) -> u64 {
         self.version.load(Ordering::Acquire)

@@ -1,5 +1,6 @@
 //! One stored answer with its life, its tags and its place in the order of bans.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -55,6 +56,19 @@ impl Entry {
     /// Whether it must not be served any more, not even as stale.
     pub fn is_dead(&self, now_ms: u64) -> bool {
         self.age(now_ms) >= self.keep
+    }
+
+    /// The entry under a policy that lets it be fresh no longer than `ttl` and kept no longer than `keep`.
+    #[must_use]
+    pub fn within(self: &Arc<Self>, ttl: Duration, keep: Duration) -> Arc<Self> {
+        if self.ttl <= ttl && self.keep <= keep {
+            return self.clone();
+        }
+        Arc::new(Self {
+            ttl: self.ttl.min(ttl),
+            keep: self.keep.min(keep),
+            ..Self::clone(self)
+        })
     }
 
     /// Bytes the entry occupies in memory, bookkeeping included.

@@ -5,6 +5,7 @@
 //! dead, frozen or filled with garbage is a miss. Nothing here fails a request.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use ::redis::{RedisError, RedisResult};
@@ -75,8 +76,8 @@ struct Store {
     logs: Vec<tokio::sync::Mutex<Known>>,
     bans: Arc<Bans>,
     lease: Lease,
-    value_bytes: usize,
-    longest_life: Duration,
+    value_bytes: AtomicUsize,
+    longest_life_ms: AtomicU64,
     sweeps: tokio::sync::Semaphore,
     stats: Arc<StoreStats>,
 }
@@ -117,6 +118,14 @@ impl Redis {
         }
     }
 
+    /// Takes other bounds of `Place` from now on; what is stored stays.
+    pub fn bound(&self, value_bytes: usize, longest_life: Duration) {
+        self.store.value_bytes.store(value_bytes, Ordering::Relaxed);
+        self.store
+            .longest_life_ms
+            .store(millis(longest_life), Ordering::Relaxed);
+    }
+
     /// The bans that this tier keeps up to date; they may be relied on while the lease is fresh.
     pub fn bans(&self) -> &Arc<Bans> {
         &self.store.bans
@@ -153,10 +162,11 @@ impl Redis {
         Notes::new(self.store.clone(), self.queue.clone(), life)
     }
 
-    /// Puts a ban into the log that every process reads; gives its name, or none if that failed within the budget.
-    pub(crate) async fn make_durable(&self, live: &Live, budget: Duration) -> Option<String> {
+    /// Puts a ban into the log that every process reads; gives its name there and whether this call brought it, or none
+    /// if that failed within the budget.
+    pub(crate) async fn make_durable(&self, live: &Live, budget: Duration) -> Option<(String, bool)> {
         match Deadline::after(budget).bound(self.store.append(live)).await {
-            Some(Ok(name)) => Some(name),
+            Some(Ok(appended)) => Some(appended),
             Some(Err(error)) => {
                 tracing::warn!(store = "redis", %error, "a ban is in force here alone until it can be made durable");
                 None
@@ -198,11 +208,19 @@ impl Store {
             domains,
             bans: Arc::default(),
             lease: Lease::new(place.lease),
-            value_bytes: place.value_bytes,
-            longest_life: place.longest_life,
+            value_bytes: AtomicUsize::new(place.value_bytes),
+            longest_life_ms: AtomicU64::new(millis(place.longest_life)),
             sweeps: tokio::sync::Semaphore::new(sweep::AT_ONCE),
             stats,
         }
+    }
+
+    fn value_bytes(&self) -> usize {
+        self.value_bytes.load(Ordering::Relaxed)
+    }
+
+    fn longest_life(&self) -> Duration {
+        Duration::from_millis(self.longest_life_ms.load(Ordering::Relaxed))
     }
 
     /// The domain that is written.
@@ -253,6 +271,10 @@ impl Failure {
             Self::Avoided | Self::Late | Self::Silent => false,
         }
     }
+}
+
+fn millis(life: Duration) -> u64 {
+    u64::try_from(life.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The codes of a server's error replies: one, or one for each refused command of a pipeline.

@@ -4,6 +4,7 @@
 //! issued a ban that is not known here.
 
 use std::collections::HashSet;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,7 +33,7 @@ pub struct Tiers {
     /// The in-process tier.
     pub memory: Memory,
     /// The shared tier; `None` = in-process only.
-    pub shared: Option<Redis>,
+    pub shared: Option<Arc<Redis>>,
     bans: Arc<Bans>,
 }
 
@@ -86,7 +87,27 @@ impl Tiers {
         let bans = shared
             .as_ref()
             .map_or_else(|| Arc::new(Bans::local()), |shared| shared.bans().clone());
-        Self { memory, shared, bans }
+        Self {
+            memory,
+            shared: shared.map(Arc::new),
+            bans,
+        }
+    }
+
+    /// The same answers and bans in a memory of another capacity; what does not fit is forgotten.
+    #[must_use]
+    pub fn with_capacity(&self, capacity: u64) -> Self {
+        let memory = Memory::new(capacity);
+        // Nothing breaks the visit.
+        let _ = self.memory.visit(|key, entry| {
+            memory.insert(*key, entry.clone());
+            ControlFlow::Continue(())
+        });
+        Self {
+            memory,
+            shared: self.shared.clone(),
+            bans: self.bans.clone(),
+        }
     }
 
     /// What must not be served.
@@ -96,11 +117,18 @@ impl Tiers {
 
     /// Looks into memory, then within the deadline into the shared tier; what is found there moves to memory.
     pub async fn lookup(&self, keys: &Keys, now_ms: u64, deadline: Deadline) -> Found {
+        self.lookup_within(keys, now_ms, Duration::MAX, deadline).await
+    }
+
+    /// As `lookup`, where an answer older than `ttl` is no longer fresh, whatever it was stored with.
+    pub async fn lookup_within(&self, keys: &Keys, now_ms: u64, ttl: Duration, deadline: Deadline) -> Found {
         let Some(stamp) = self.lease(deadline).await else {
             return Found::default();
         };
         let near = self.memory.find(&keys.newest, now_ms, &self.bans);
-        let is_fresh = near.as_ref().is_some_and(|entry| entry.staleness(now_ms).is_none());
+        let is_fresh = near
+            .as_ref()
+            .is_some_and(|entry| entry.staleness(now_ms).is_none() && entry.age(now_ms) < ttl);
         let mut found = Found {
             entry: near,
             stamp: Some(stamp),
@@ -143,7 +171,7 @@ impl Tiers {
 
     /// Looks into memory alone; a new leader does so before it goes upstream.
     pub fn peek(&self, key: &Digest, now_ms: u64) -> Option<Arc<Entry>> {
-        let is_known = self.shared.as_ref().is_none_or(Redis::is_fresh);
+        let is_known = self.shared.as_ref().is_none_or(|shared| shared.is_fresh());
         is_known.then(|| self.memory.find(key, now_ms, &self.bans))?
     }
 
@@ -173,19 +201,45 @@ impl Tiers {
     ///
     /// One that could not be made durable has no id and reach `Pod`: it stays in force here, and is tried again.
     pub async fn issue(&self, ban: &Ban, now_ms: u64) -> Result<Issued, Vec<Problem>> {
+        self.put_in_force(ban, None, now_ms).await
+    }
+
+    /// As `issue`, for a ban that many processes are told of under one id: on a shared store the first alone brings it,
+    /// and counts and frees what it matches there.
+    pub async fn issue_once(&self, ban: &Ban, id: &str, now_ms: u64) -> Result<Issued, Vec<Problem>> {
+        self.put_in_force(ban, Some(id.to_owned()), now_ms).await
+    }
+
+    async fn put_in_force(&self, ban: &Ban, id: Option<String>, now_ms: u64) -> Result<Issued, Vec<Problem>> {
         ban.check()?;
-        let live = Live::new(ban, now_ms);
+        let mut live = Live::new(ban, now_ms);
+        live.id = id;
         let Some(shared) = &self.shared else {
             let id = Some(self.bans.issue(live.clone()));
             return Ok(self.count(live, now_ms, id, Reach::Pod, false).await);
         };
         let holding = shared.hold(live.clone());
-        let Some(id) = shared.make_durable(&live, DURABLE_BUDGET).await else {
+        let Some((id, is_first)) = shared.make_durable(&live, DURABLE_BUDGET).await else {
             drop(holding);
             return Ok(self.count(live, now_ms, None, Reach::Pod, false).await);
         };
         holding.release();
-        Ok(self.count(live, now_ms, Some(id), Reach::Store, false).await)
+        let swept = if is_first { Reach::Store } else { Reach::Pod };
+        let counted = self.count(live, now_ms, Some(id), swept, false).await;
+        Ok(Issued {
+            reach: Reach::Store,
+            ..counted
+        })
+    }
+
+    /// Puts a ban, by the id it was told under, in force here until the shared store has it, which is seen to behind the
+    /// requests. Without a shared store nothing is done: tiers that are given bans so hold no answer from before.
+    pub fn hold(&self, ban: &Ban, id: &str, now_ms: u64) {
+        if let Some(shared) = &self.shared {
+            let mut live = Live::new(ban, now_ms);
+            live.id = Some(id.to_owned());
+            drop(shared.hold(live));
+        }
     }
 
     /// Counts what a ban would match, or lists every problem with it.

@@ -73,6 +73,7 @@ pub const ADMIN_PORT_NAME: &str = "llmcache-admin";
 pub const STATE_VOLUME: &str = "llmcache-state";
 /// Name of the volume behind [`TOKEN_FOLDER`].
 pub const TOKEN_VOLUME: &str = "llmcache-token";
+
 /// Environment of the sidecar: address of the operator.
 pub const ENV_OPERATOR: &str = "LLMCACHE_OPERATOR";
 /// Environment of the sidecar: certificates that sign the operator's, PEM.

@@ -1,10 +1,11 @@
 //! TTL classes: how long an answer lives, by what was asked.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{glob::Glob, keyword::Keywords};
+use crate::{ResultCache, glob::Glob, keyword::Keywords};
 
 /// One class; the first whose `matches` holds decides.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -42,6 +43,15 @@ pub struct Facts<'a> {
     pub model: &'a str,
     /// Value of a request header.
     pub header: &'a dyn Fn(&str) -> Option<&'a str>,
+}
+
+impl TtlClass {
+    /// How long an answer of this class is fresh, and how long it may be kept at all, counted from its request.
+    pub fn life(&self, cache: &ResultCache) -> (Duration, Duration) {
+        let stale_ms = self.stale_while_revalidate_ms.max(self.stale_if_error_ms);
+        let keep_ms = self.ttl_ms.saturating_add(stale_ms).min(cache.max_age_ms);
+        (Duration::from_millis(self.ttl_ms), Duration::from_millis(keep_ms))
+    }
 }
 
 impl Match {

@@ -2,6 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
+/// Anthropic's documented base URL.
+pub const ANTHROPIC: &str = "https://api.anthropic.com";
+/// OpenAI's documented base URL.
+pub const OPENAI: &str = "https://api.openai.com/v1";
+
+const OPENAI_HOST: &str = "api.openai.com";
+/// What an OpenAI URL without a path means, as in the SDK's default.
+const OPENAI_VERSION: &str = "/v1";
+
 /// One upstream for each provider we speak.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Upstreams {
@@ -30,4 +39,35 @@ pub enum Dialect {
     Native,
     /// Speaks the same format: no splice but the model, unknown fields belong to the key.
     Compatible,
+}
+
+/// An Anthropic base URL as the sidecar uses it: without a closing slash.
+pub fn anthropic_url(url: &str) -> String {
+    url.trim_end_matches('/').into()
+}
+
+/// An OpenAI base URL as the sidecar uses it: without a closing slash, with the version path when it has no path.
+pub fn openai_url(url: &str) -> String {
+    let url = url.trim_end_matches('/');
+    match split(url) {
+        (_, "") => format!("{url}{OPENAI_VERSION}"),
+        _ => url.into(),
+    }
+}
+
+/// The dialect of an OpenAI base URL that states none.
+pub fn openai_dialect(url: &str) -> Dialect {
+    let (authority, _) = split(url);
+    let host = authority.split(':').next().unwrap_or_default();
+    if host.eq_ignore_ascii_case(OPENAI_HOST) {
+        Dialect::Native
+    } else {
+        Dialect::Compatible
+    }
+}
+
+/// Authority and path of an address.
+fn split(url: &str) -> (&str, &str) {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.find('/').map_or((rest, ""), |slash| rest.split_at(slash))
 }

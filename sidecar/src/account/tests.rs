@@ -4,7 +4,8 @@ use super::*;
 use crate::outcome::Layer;
 
 fn account() -> Arc<Account> {
-    let metrics = Arc::new(Metrics::new("support-bot", &[("result_cache", &["no-tenant"])]).unwrap());
+    let metrics = Arc::new(Metrics::new(&[("result_cache", &["no-tenant"])]).unwrap());
+    metrics.policy("support-bot", "9f2c31");
     Account::new(PriceTable::builtin(), metrics, Timestamp::UNIX_EPOCH)
 }
 

@@ -13,7 +13,9 @@ const REASONS: &[&str] = &[
 ];
 
 fn metrics() -> Metrics {
-    Metrics::new("support-bot", &[("result_cache", REASONS)]).unwrap()
+    let metrics = Metrics::new(&[("result_cache", REASONS)]).unwrap();
+    metrics.policy("support-bot", "9f2c31");
+    metrics
 }
 
 #[test]
@@ -34,6 +36,9 @@ fn enum_families_exist_from_the_start_within_their_budget() {
         "llmcache_store_breaker_open gauge",
         "llmcache_snapshot_age_seconds gauge",
         "llmcache_generation_regressions_total counter",
+        "llmcache_policy_info gauge",
+        "llmcache_push_connected gauge",
+        "llmcache_snapshot_rejected_total counter",
     ] {
         assert!(families.contains(family), "{family} not in {families:#?}");
     }
@@ -143,4 +148,35 @@ fn stores_and_policy_are_shown() {
             .unwrap()
             .contains("llmcache_store_breaker_open{store=\"redis\"} 0\n")
     );
+}
+
+#[test]
+fn another_policy_is_counted_apart_and_the_counters_before_it_stay() {
+    let metrics = metrics();
+    let line = || Line {
+        id: String::new(),
+        outcome: Outcome::Miss,
+        layer: None,
+        reason: None,
+        requested_model: String::new(),
+        model: String::new(),
+        settlement: Settlement::default(),
+        stored: false,
+    };
+    let model: Arc<str> = "other".into();
+    for policy in ["support-bot", "", "support-bot"] {
+        metrics.policy(policy, "r");
+        metrics.record(None, &model, &line(), None);
+    }
+    let text = metrics.render().unwrap();
+    for (policy, count) in [("support-bot", 2), ("none", 1)] {
+        let sample = format!("policy=\"{policy}\",tier=\"none\"}} {count}\n");
+        assert!(text.contains(&sample), "{sample} not in {text}");
+    }
+    assert!(text.contains("llmcache_policy_info{policy=\"support-bot\",revision=\"r\"} 1\n"));
+    assert_eq!(text.matches("llmcache_policy_info{").count(), 1);
+    for other in 0..100 {
+        metrics.policy(&format!("p{other}"), "r");
+    }
+    assert!(metrics.render().unwrap().contains("policy_info{policy=\"other\""));
 }

@@ -1,6 +1,9 @@
 //! Requests: how many, how they ended, how long they took.
 
+use std::sync::Arc;
+
 use llmcache_provider::Endpoint;
+use parking_lot::Mutex;
 use prometheus::{Error, HistogramVec, IntCounter, IntCounterVec, Registry};
 
 use super::family::{counts, register, seconds};
@@ -13,13 +16,17 @@ pub(super) struct Traffic {
     pub(super) bypass: IntCounterVec,
     pub(super) lookup: HistogramVec,
     pub(super) followers: IntCounter,
-    policy: String,
+    /// Of the policy in force, and those before it: each has series of its own.
+    policies: Mutex<Vec<Arc<str>>>,
     requests: IntCounterVec,
     duration: HistogramVec,
     added: HistogramVec,
     upstream: IntCounterVec,
 }
 
+/// Policies told apart over the life of a process.
+const MAX_POLICIES: usize = 32;
+const OTHER: &str = "other";
 /// From an in-process hit (target: half within 0.1 ms, 99 % within 0.3 ms) to answers that think for minutes.
 const DURATION_BUCKETS: [f64; 12] = [0.0001, 0.0003, 0.001, 0.01, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0];
 /// Around the targets: 0.1 and 0.2 ms for a hit and a stream's first byte, 2 ms for large bodies, 25 ms a store's budget.
@@ -46,7 +53,7 @@ const STATUSES: [(u16, &str); 15] = [
 ];
 
 impl Traffic {
-    pub(super) fn register(r: &Registry, policy: &str, bypasses: Bypasses<'_>) -> Result<Self, Error> {
+    pub(super) fn register(r: &Registry, bypasses: Bypasses<'_>) -> Result<Self, Error> {
         let requests = &["outcome", "layer", "endpoint", "tier", "policy"];
         let durations = &["outcome", "layer", "stream"];
         let whole = "first request byte to last answer byte";
@@ -55,7 +62,7 @@ impl Traffic {
             "requests answered by an identical one's call",
         );
         let traffic = Self {
-            policy: policy.to_owned(),
+            policies: Mutex::default(),
             requests: counts(r, "requests_total", "accepted requests", requests)?,
             bypass: counts(
                 r,
@@ -84,6 +91,21 @@ impl Traffic {
         Ok(traffic)
     }
 
+    /// Counts under this policy's name from now on; gives the label, which is `other` for one policy too many.
+    pub(super) fn policy(&self, name: &str) -> Arc<str> {
+        let name = if name.is_empty() { NONE } else { name };
+        let mut policies = self.policies.lock();
+        let known = policies.iter().position(|known| **known == *name);
+        let label = match known {
+            Some(at) => policies.remove(at),
+            None if policies.len() < MAX_POLICIES => name.into(),
+            None => OTHER.into(),
+        };
+        policies.retain(|known| **known != *label);
+        policies.push(label.clone());
+        label
+    }
+
     pub(super) fn upstream(&self, model: &str, status: Option<u16>) {
         let status = match status {
             None => "unreachable",
@@ -100,8 +122,9 @@ impl Traffic {
         let layer = line.layer.map_or(NONE, Layer::word);
         let endpoint = endpoint.map_or("other", Endpoint::name);
         let tier = delivery.and_then(|delivery| delivery.tier.as_deref()).unwrap_or(NONE);
+        let policy = self.policies.lock().last().cloned();
         self.requests
-            .with_label_values(&[outcome, layer, endpoint, tier, self.policy.as_str()])
+            .with_label_values(&[outcome, layer, endpoint, tier, policy.as_deref().unwrap_or(NONE)])
             .inc();
         if let Some(delivery) = delivery {
             let stream = if delivery.is_stream { "true" } else { "false" };

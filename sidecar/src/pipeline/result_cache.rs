@@ -68,19 +68,31 @@ pub(crate) struct Hit {
     pub share: Share,
 }
 
-/// Clients' last questions, for `repeatWindow`, and `Observe`'s would-be entries.
-pub(crate) struct Asked(Cache<Digest, u64>);
+/// Clients' last questions, for `repeatWindow`, and `Observe`'s would-be entries; clones share them.
+#[derive(Clone)]
+pub(crate) struct Asked {
+    times: Cache<Digest, u64>,
+    life: Duration,
+}
 
 impl Asked {
     /// Remembers up to `capacity` keys for `life`.
     pub(crate) fn new(capacity: u64, life: Duration) -> Self {
-        Self(Cache::builder().max_capacity(capacity).time_to_live(life).build())
+        Self {
+            times: Cache::builder().max_capacity(capacity).time_to_live(life).build(),
+            life,
+        }
+    }
+
+    /// How long it remembers.
+    pub(crate) fn life(&self) -> Duration {
+        self.life
     }
 
     /// Notes a question now; true when it was asked less than `window` before.
     pub(crate) fn is_repeat(&self, key: Digest, now_ms: u64, window: Duration) -> bool {
-        let last = self.0.get(&key);
-        self.0.insert(key, now_ms);
+        let last = self.times.get(&key);
+        self.times.insert(key, now_ms);
         last.is_some_and(|last| u128::from(now_ms.saturating_sub(last)) < window.as_millis())
     }
 }
@@ -173,7 +185,11 @@ pub(crate) fn budget(pipeline: &Pipeline) -> Duration {
 
 async fn find(pipeline: &Pipeline, exchange: &Exchange, plan: &Plan, deadline: Deadline) -> Found {
     let started = Instant::now();
-    let found = pipeline.tiers.lookup(&plan.keys, exchange.now_ms(), deadline).await;
+    let ttl = Duration::from_millis(plan.class(&pipeline.snapshot).ttl_ms);
+    let found = pipeline
+        .tiers
+        .lookup_within(&plan.keys, exchange.now_ms(), ttl, deadline)
+        .await;
     pipeline.metrics.lookup(Layer::ResultCache, started.elapsed());
     found
 }
@@ -189,21 +205,20 @@ fn observe(pipeline: &Pipeline, exchange: &Exchange, plan: &Plan, record: Record
 }
 
 /// The stored answer, if this request may see it, the policy keeps it so long and the client finds it young enough.
+///
+/// Its life is the shorter of the one it was stored with and the one its class has now: a policy that lowers a TTL or
+/// `maxAge` reaches what is stored, one that raises them does not, for no life is ever extended.
 fn usable(pipeline: &Pipeline, exchange: &Exchange, plan: &Plan, entry: Option<&Arc<Entry>>) -> Option<Hit> {
-    let entry = entry?;
-    let age = entry.age(exchange.now_ms());
-    let max_age = Duration::from_millis(pipeline.snapshot.result_cache.max_age_ms);
-    if age > max_age || exchange.control.max_age.is_some_and(|most| age > most) {
+    let (ttl, keep) = plan.class(&pipeline.snapshot).life(&pipeline.snapshot.result_cache);
+    let entry = entry?.within(ttl, keep);
+    let (now_ms, age) = (exchange.now_ms(), entry.age(exchange.now_ms()));
+    if entry.is_dead(now_ms) || exchange.control.max_age.is_some_and(|most| age > most) {
         return None;
     }
     let stored = Stored::decode(&entry.value)?;
     match stored.share(|| plan::exact(&pipeline.key, exchange), plan.credential) {
         Share::Nothing => None,
-        share => Some(Hit {
-            entry: entry.clone(),
-            stored,
-            share,
-        }),
+        share => Some(Hit { entry, stored, share }),
     }
 }
 

@@ -106,6 +106,9 @@ pub(crate) fn select(
         // Another model's vectors are of another space, of which the client knows nothing.
         return Ok(Route::kept(asked, "endpoint"));
     }
+    if asked == AUTO && context.policy.is_pass_through() {
+        return Err(OwnError::NoPolicy);
+    }
     if asked == AUTO && context.policy.routing.is_listed(AUTO) {
         return select_auto(context, call, scope, prefix);
     }

@@ -35,7 +35,12 @@ pub(crate) struct Scope {
 pub(crate) const NO_TENANT: &str = "no_tenant";
 
 /// Finds the scope of a request; `Err` holds the reason why it has none.
-pub(crate) fn identify(key: &NamespaceKey, policy: &Snapshot, call: &Call) -> Result<Scope, &'static str> {
+pub(crate) fn identify(
+    key: &NamespaceKey,
+    policy: &Snapshot,
+    service_account: &str,
+    call: &Call,
+) -> Result<Scope, &'static str> {
     let credential = credential(key, &call.headers).ok_or(NO_TENANT)?;
     let tenant = match &policy.scope.tenant_header {
         None => None,
@@ -45,8 +50,8 @@ pub(crate) fn identify(key: &NamespaceKey, policy: &Snapshot, call: &Call) -> Re
     mac.field(policy.identity.name.as_bytes());
     match policy.scope.share {
         Share::Credential => mac.field(&credential.0),
-        // One process serves one service account of one namespace, whose key this is.
-        Share::ServiceAccount => mac.field(b"service-account"),
+        Share::ServiceAccount => mac.field(b"service-account").field(service_account.as_bytes()),
+        // The key is the namespace's.
         Share::Namespace => mac.field(b"namespace"),
     };
     mac.field(tenant.map_or(b"", HeaderValue::as_bytes));

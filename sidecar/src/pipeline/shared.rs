@@ -1,18 +1,18 @@
-//! What all requests of a process share.
+//! What all requests under one policy share; what need not change with the policy is carried over to the next.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use llmcache_cache::budget::Deadline;
 use llmcache_cache::lease;
 use llmcache_cache::memory::Memory;
-use llmcache_cache::redis::{Place, Redis};
+use llmcache_cache::redis::{Place, Redis, Server};
 use llmcache_cache::seal::{Keyring, NamespaceKey};
 use llmcache_cache::single_flight::{Flights, Limits};
 use llmcache_cache::tiers::Tiers;
-use llmcache_policy::{Revision, Snapshot, Upstreams};
+use llmcache_policy::{Revision, Snapshot, Upstream};
 use llmcache_provider::Provider;
 use llmcache_provider::request::{NoKey, Opaque};
 use tokio::sync::Semaphore;
@@ -25,38 +25,35 @@ use super::stored::Stored;
 use crate::account::Account;
 use crate::client::{Client, TlsError};
 use crate::clock::Clock;
-use crate::config::Config;
 use crate::memory::Budget;
-use crate::metrics::{Metrics, Store};
-use crate::run::Error;
+use crate::metrics::Metrics;
+use crate::process::Process;
 
 /// Flights open at once: as many as connections.
 const MAX_FLIGHTS: usize = 1_024;
 /// Bytes kept for followers over all flights.
 const FLIGHT_BYTES: usize = 64 << 20;
-/// Refreshes of stale answers under way at once; a reader past it leaves the refresh to a later one.
-const MAX_REFRESHES: usize = 64;
 /// Time between two looks at a store that is not reached yet.
 const WARM_STEP: Duration = Duration::from_millis(5);
 /// Keys remembered for `repeatWindow` and `Observe`, about 100 bytes each.
 const MAX_ASKED: u64 = 65_536;
 
-/// The state of one sidecar.
+/// One policy in force, with the state of everything that executes it.
 pub(crate) struct Pipeline {
-    /// The policy in force.
+    /// The policy.
     pub snapshot: Snapshot,
-    /// Its content hash.
+    /// Its content hash; empty = no policy.
     pub revision: Revision,
     /// The namespace's key.
     pub key: NamespaceKey,
     /// The key before it, under which answers may still be stored.
     pub previous_key: Option<NamespaceKey>,
     /// The time by which answers age.
-    pub clock: Clock,
+    pub clock: Arc<Clock>,
     /// Room for buffered bodies.
     pub budget: Budget,
     /// The result cache's tiers.
-    pub tiers: Tiers,
+    pub tiers: Arc<Tiers>,
     /// Calls under way.
     pub flights: Flights<Head, Stored>,
     /// Leave to refresh a stale answer behind its readers.
@@ -66,77 +63,90 @@ pub(crate) struct Pipeline {
     /// Would-be entries of `Observe`.
     pub observed: Asked,
     /// Routing's choices.
-    pub memory: routing::Memory,
+    pub memory: Arc<routing::Memory>,
     /// Prefixes seen before.
-    pub seen: Seen,
+    pub seen: Arc<Seen>,
     /// Ledger and prices.
     pub account: Arc<Account>,
     /// All metric families.
     pub metrics: Arc<Metrics>,
+    process: Process,
+    stores: Stores,
     anthropic: Client,
     openai: Client,
-    started: Timestamp,
-    id_prefix: String,
-    ids: AtomicU64,
+}
+
+/// What a pipeline is built from besides the process.
+pub(crate) struct Terms {
+    /// What to execute.
+    pub snapshot: Snapshot,
+    /// Its name; empty = no policy.
+    pub revision: Revision,
+    /// Where answers are kept.
+    pub stores: Stores,
+}
+
+/// The keys of the namespace and the shared store, if any.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Stores {
+    /// Names and seals what is written.
+    pub key: llmcache_policy::NamespaceKey,
+    /// The key before it; none = it never changed.
+    pub previous_key: Option<llmcache_policy::NamespaceKey>,
+    /// The shared store; none = in-process only.
+    pub redis: Option<Server>,
 }
 
 impl Pipeline {
-    /// Builds everything a request needs, or says which setting is wrong.
-    pub(crate) fn new(config: Config) -> Result<Arc<Self>, Error> {
-        let Config {
+    /// Builds everything a request needs. What the policy before has that is still right goes on as it is: answers and
+    /// bans where key, store and policy's name are the same, calls under way, memories, connections.
+    pub(crate) fn build(process: &Process, terms: Terms, before: Option<&Self>) -> Result<Arc<Self>, TlsError> {
+        let Terms {
             snapshot,
-            namespace,
-            redis,
-            secret,
-            previous_secret,
-            prices,
-            ..
-        } = config;
-        let derive = |secret: Vec<u8>| {
-            let key = llmcache_policy::NamespaceKey::derive(&secret, &namespace);
-            key.map(|key| NamespaceKey::new(key.bytes(), key.redis_prefix()))
-                .map_err(|error| Error::Secret(error.to_string()))
-        };
-        let key = derive(secret)?;
-        let previous_key = previous_secret.map(derive).transpose()?;
-        let policy = snapshot.identity.name.clone();
-        let result_cache = &snapshot.result_cache;
-        let life = |milliseconds| Duration::from_millis(milliseconds);
+            revision,
+            stores,
+        } = terms;
+        // First, since it alone can fail: what is carried over must not have taken other bounds then.
+        let (anthropic, openai) = clients(&snapshot, before)?;
+        let sealing = |key: &llmcache_policy::NamespaceKey| NamespaceKey::new(key.bytes(), key.redis_prefix());
         let keys = Keyring {
-            newest: key.clone(),
-            previous: previous_key.clone(),
+            newest: sealing(&stores.key),
+            previous: stores.previous_key.as_ref().map(sealing),
         };
-        let shared = redis.map(|server| Redis::open(&server, place(&snapshot, keys.clone())));
-        let notes = shared.as_ref().map(|redis| redis.notes(routing::CONVERSATION_IDLE));
-        let metrics = Arc::new(Metrics::new(&policy, REASONS)?);
-        let started = Timestamp::now();
-        let limits = Limits {
-            flights: MAX_FLIGHTS,
-            body_bytes: max_entry_bytes(&snapshot),
-            total_bytes: FLIGHT_BYTES,
-        };
-        let longest_ttl = longest_ttl_ms(&snapshot);
-        let (anthropic, openai) = clients(&snapshot.upstreams)?;
+        let kin =
+            before.filter(|before| before.stores == stores && before.snapshot.identity.name == snapshot.identity.name);
+        let tiers = tiers(&snapshot, &keys, &stores, kin);
+        let memory = kin.map_or_else(
+            || {
+                let notes = tiers
+                    .shared
+                    .as_ref()
+                    .map(|redis| redis.notes(routing::CONVERSATION_IDLE));
+                let policy = snapshot.identity.name.clone();
+                Arc::new(routing::Memory::new(keys.clone(), policy, notes))
+            },
+            |kin| kin.memory.clone(),
+        );
+        let (repeat_ms, longest_ttl) = (snapshot.result_cache.repeat_window_ms, longest_ttl_ms(&snapshot));
         Ok(Arc::new(Self {
-            revision: snapshot.revision(),
-            budget: Budget::of_container(),
-            tiers: Tiers::new(Memory::new(result_cache.memory_bytes), shared),
-            flights: Flights::new(limits),
-            refreshes: Arc::new(Semaphore::new(MAX_REFRESHES)),
-            repeats: Asked::new(MAX_ASKED, life(result_cache.repeat_window_ms.max(1))),
-            observed: Asked::new(MAX_ASKED, life(longest_ttl.max(1))),
-            memory: routing::Memory::new(keys, policy, notes),
-            seen: Seen::new(key.clone(), snapshot.prompt_cache.ttl),
-            account: Account::new(prices, metrics.clone(), started),
-            metrics,
+            revision,
+            clock: process.clock.clone(),
+            budget: process.budget.clone(),
+            tiers,
+            flights: flights(&snapshot, before),
+            refreshes: process.refreshes.clone(),
+            repeats: asked(repeat_ms, kin.map(|kin| &kin.repeats)),
+            observed: asked(longest_ttl, kin.map(|kin| &kin.observed)),
+            memory,
+            seen: seen(&snapshot, &keys.newest, kin),
+            account: process.account.clone(),
+            metrics: process.metrics.clone(),
+            process: process.clone(),
             anthropic,
             openai,
-            started,
-            id_prefix: hex::encode(&key.mac("id").update(started.to_string().as_bytes()).clone().finish().0[..4]),
-            ids: AtomicU64::new(0),
-            key,
-            previous_key,
-            clock: Clock::start(),
+            key: keys.newest,
+            previous_key: keys.previous,
+            stores,
             snapshot,
         }))
     }
@@ -167,9 +177,19 @@ impl Pipeline {
         }
     }
 
+    /// Whether answers and bans are the very same as another's.
+    pub(crate) fn has_stores_of(&self, other: &Self) -> bool {
+        std::ptr::eq(self.tiers.bans(), other.tiers.bans())
+    }
+
+    /// Name of the service account this process runs under; empty outside a cluster.
+    pub(crate) fn service_account(&self) -> &str {
+        &self.process.service_account
+    }
+
     /// A new request id, unique in this process and unlikely elsewhere.
     pub(crate) fn next_id(&self) -> String {
-        format!("lc_{}{:08x}", self.id_prefix, self.ids.fetch_add(1, Ordering::Relaxed))
+        self.process.next_id()
     }
 
     /// Whether the shared store is avoided now; none without one.
@@ -197,29 +217,79 @@ impl Pipeline {
             redis.flush().await;
         }
     }
+}
 
-    /// The exposition of all families.
-    pub(crate) fn metrics_text(&self) -> Result<String, prometheus::Error> {
-        let age = Timestamp::now().duration_since(self.started);
-        self.metrics.snapshot_age(age.unsigned_abs());
-        if let Some(redis) = &self.tiers.shared {
-            let stats = redis.stats();
-            self.metrics.store(Store::Redis, stats);
+impl From<llmcache_policy::NamespaceKey> for Stores {
+    fn from(key: llmcache_policy::NamespaceKey) -> Self {
+        Self {
+            key,
+            previous_key: None,
+            redis: None,
         }
-        self.metrics.render()
+    }
+}
+
+/// The tiers of the policy before, in the bounds of this one, or new ones.
+fn tiers(snapshot: &Snapshot, keys: &Keyring, stores: &Stores, kin: Option<&Pipeline>) -> Arc<Tiers> {
+    let capacity = snapshot.result_cache.memory_bytes;
+    let Some(kin) = kin else {
+        let shared = stores.redis.as_ref();
+        let shared = shared.map(|server| Redis::open(server, place(snapshot, keys.clone())));
+        return Arc::new(Tiers::new(Memory::new(capacity), shared));
+    };
+    if let Some(redis) = &kin.tiers.shared {
+        redis.bound(max_entry_bytes(snapshot), longest_life(snapshot));
+    }
+    if kin.snapshot.result_cache.memory_bytes == capacity {
+        kin.tiers.clone()
+    } else {
+        Arc::new(kin.tiers.with_capacity(capacity))
+    }
+}
+
+/// Their names hold key and policy, so that those of any policies may be side by side.
+fn flights(snapshot: &Snapshot, before: Option<&Pipeline>) -> Flights<Head, Stored> {
+    let limits = Limits {
+        flights: MAX_FLIGHTS,
+        body_bytes: max_entry_bytes(snapshot),
+        total_bytes: FLIGHT_BYTES,
+    };
+    match before {
+        Some(before) if max_entry_bytes(&before.snapshot) == limits.body_bytes => before.flights.clone(),
+        _ => Flights::new(limits),
+    }
+}
+
+fn asked(life_ms: u64, before: Option<&Asked>) -> Asked {
+    let life = Duration::from_millis(life_ms.max(1));
+    match before {
+        Some(before) if before.life() == life => before.clone(),
+        _ => Asked::new(MAX_ASKED, life),
+    }
+}
+
+fn seen(snapshot: &Snapshot, key: &NamespaceKey, kin: Option<&Pipeline>) -> Arc<Seen> {
+    let ttl = snapshot.prompt_cache.ttl;
+    match kin {
+        Some(kin) if kin.snapshot.prompt_cache.ttl == ttl => kin.seen.clone(),
+        _ => Arc::new(Seen::new(key.clone(), ttl)),
     }
 }
 
 /// Where this policy's answers live on a shared store.
 fn place(snapshot: &Snapshot, keys: Keyring) -> Place {
-    let policy = &snapshot.result_cache;
     Place {
         keys,
         policy: snapshot.identity.name.clone(),
         value_bytes: max_entry_bytes(snapshot),
-        longest_life: Duration::from_millis(policy.max_age_ms.max(policy.embeddings.max_age_ms)),
+        longest_life: longest_life(snapshot),
         lease: lease::LENGTH,
     }
+}
+
+fn longest_life(snapshot: &Snapshot) -> Duration {
+    let policy = &snapshot.result_cache;
+    Duration::from_millis(policy.max_age_ms.max(policy.embeddings.max_age_ms))
 }
 
 fn max_entry_bytes(snapshot: &Snapshot) -> usize {
@@ -227,19 +297,31 @@ fn max_entry_bytes(snapshot: &Snapshot) -> usize {
 }
 
 /// A client for each provider; the same one where both trust the same certificates, which are many to keep twice.
-fn clients(upstreams: &Upstreams) -> Result<(Client, Client), TlsError> {
-    let (anthropic, openai) = (&upstreams.anthropic.ca_bundle, &upstreams.openai.ca_bundle);
-    let client = Client::new(anthropic.as_deref())?;
-    let other = if anthropic == openai {
-        client.clone()
-    } else {
-        Client::new(openai.as_deref())?
+fn clients(snapshot: &Snapshot, before: Option<&Pipeline>) -> Result<(Client, Client), TlsError> {
+    let trusted = |upstream: &Upstream| upstream.ca_bundle.clone();
+    let (anthropic, openai) = (&snapshot.upstreams.anthropic, &snapshot.upstreams.openai);
+    let known = before.map(|before| {
+        let upstreams = &before.snapshot.upstreams;
+        [
+            (trusted(&upstreams.anthropic), &before.anthropic),
+            (trusted(&upstreams.openai), &before.openai),
+        ]
+    });
+    let client = |bundle: Option<String>| match known.iter().flatten().find(|(known, _)| *known == bundle) {
+        Some((_, client)) => Ok((*client).clone()),
+        None => Client::new(bundle.as_deref()),
     };
-    Ok((client, other))
+    let first = client(trusted(anthropic))?;
+    let second = if trusted(anthropic) == trusted(openai) {
+        first.clone()
+    } else {
+        client(trusted(openai))?
+    };
+    Ok((first, second))
 }
 
 /// The words with which a layer says why it did not act; their series exist from the start.
-const REASONS: crate::metrics::Bypasses<'static> = &[
+pub(crate) const REASONS: crate::metrics::Bypasses<'static> = &[
     ("parse", &["compressed", "cut", "endpoint", "memory", "too_large"]),
     ("parse", &Opaque::WORDS),
     ("routing", &[routing::FALLBACK, routing::RESCUE]),

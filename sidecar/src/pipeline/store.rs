@@ -1,7 +1,5 @@
 //! Stage 7, *store*: when the answer ends, admit it to the result cache or say why not. It never fails a request.
 
-use std::time::Duration;
-
 use llmcache_cache::bans::Stamp;
 use llmcache_cache::entry::Entry;
 use llmcache_cache::redis::Claim;
@@ -89,12 +87,11 @@ fn keep(
     stored: &Stored,
 ) -> Result<(), &'static str> {
     let class = plan.class(&pipeline.snapshot);
-    let stale_ms = class.stale_while_revalidate_ms.max(class.stale_if_error_ms);
-    let max_age_ms = pipeline.snapshot.result_cache.max_age_ms;
+    let (ttl, keep) = class.life(&pipeline.snapshot.result_cache);
     let entry = Entry {
         stored_at_ms: exchange.started_ms,
-        ttl: Duration::from_millis(class.ttl_ms),
-        keep: Duration::from_millis(class.ttl_ms.saturating_add(stale_ms).min(max_age_ms)),
+        ttl,
+        keep,
         stamp: stamp.ok_or("no_lease")?,
         tags: plan.tags.clone()?,
         class: class.name.clone(),

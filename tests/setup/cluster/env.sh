@@ -32,7 +32,7 @@ sweep() {
   for group in $(cgroups); do find "$group" -depth -type d -exec rmdir {} + 2>/dev/null || true; done
   if [ -s "$CLUSTER_DIR/keep-logs" ]; then
     to=$(cat "$CLUSTER_DIR/keep-logs")
-    mkdir -p "$to" && cp -a "$CLUSTER_DIR/logs/." "$to/" && say "the cluster's logs are kept in $to"
+    rm -rf "$to" && mkdir -p "$to" && cp -a "$CLUSTER_DIR/logs/." "$to/" && say "the cluster's logs are kept in $to"
   fi
   rm -rf --one-file-system "$CLUSTER_DIR"
 }

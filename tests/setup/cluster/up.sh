@@ -106,7 +106,7 @@ if [ "$mode" = node ]; then connect; fi
 await_ready || exit 1
 trap - EXIT
 if [ "${CLUSTER_ENDS_WITH_STDIN:-}" = 1 ]; then
-  setsid bash -c 'cat >/dev/null; exec "$0"' "$here/down.sh" 3<&0 <&3 >/dev/null 9<&- &
+  setsid bash -c 'cat >/dev/null; exec "$0"' "$here/down.sh" 3<&0 <&3 >/dev/null 2>&1 9<&- &
 fi
 for setting in CLUSTER_INDEX CLUSTER_DIR CLUSTER_BIN KUBECONFIG CONTAINERD_ADDRESS CONTAINERD_NAMESPACE PATH; do
   printf '%s=%s\n' "$setting" "${!setting}"

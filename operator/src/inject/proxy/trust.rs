@@ -12,6 +12,8 @@ use super::Carried;
 pub(super) const NAMES: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
 /// Volumes that are whole before the first container starts, and that no container writes.
 const STEADY: [&str; 3] = ["configMap", "secret", "projected"];
+/// More paths than anybody lists.
+const MOST_PATHS: usize = 16;
 /// Where our own mounts are.
 const OURS: [&str; 3] = [STATE_FOLDER, TOKEN_FOLDER, API_TOKEN_DIR];
 
@@ -25,7 +27,7 @@ pub(super) fn carry(
     warnings: &mut Vec<String>,
 ) {
     let mut mounts = Vec::new();
-    for path in value.split(':') {
+    for path in value.split(':').take(MOST_PATHS) {
         let Some(mount) = mount_of(place.container, path) else {
             continue;
         };

@@ -4,6 +4,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use k8s_openapi::api::core::v1::{Container, Volume};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 use super::*;
 
 fn folder() -> PathBuf {
@@ -89,6 +93,28 @@ fn corpus_has_every_reason_and_every_outcome() {
             .iter()
             .any(|outcome| matches!(outcome, Outcome::Disabled { .. }))
     );
+}
+
+#[test]
+fn everything_added_is_spelt_as_kubernetes_spells_it() {
+    for path in cases() {
+        let Outcome::Injected { patch, .. } = outcome(&path) else {
+            continue;
+        };
+        let case: Value = serde_yaml::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        let pod = applied(&case["pod"], &patch);
+        assert_typed::<Container>(&pod["spec"]["initContainers"][0]);
+        let volumes = pod["spec"]["volumes"].as_array().unwrap().iter();
+        for volume in volumes.filter(|volume| text_of(volume).starts_with("llmcache")) {
+            assert_typed::<Volume>(volume);
+        }
+    }
+}
+
+/// Loses nothing on its way through a type: each field is known and of its type.
+fn assert_typed<T: DeserializeOwned + Serialize>(value: &Value) {
+    let typed: T = serde_json::from_value(value.clone()).unwrap();
+    assert_eq!(serde_json::to_value(typed).unwrap(), *value);
 }
 
 #[test]

@@ -1,8 +1,12 @@
 //! Pods at random: the patch applies, the second review finds nothing to do, and only environment of others changes.
 
+use std::collections::BTreeSet;
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
 
 use super::*;
 
@@ -163,6 +167,28 @@ fn spoil(value: &mut Value, path: &[usize], junk: Value) {
         Some(child) => spoil(child, rest, junk),
         None => *value = junk,
     }
+}
+
+#[test]
+fn random_pods_are_of_every_outcome() {
+    let mut runner = TestRunner::deterministic();
+    let settings = settings();
+    let namespace = Namespace::default();
+    let mut injected = 0;
+    let mut reasons = BTreeSet::new();
+    for _ in 0..400 {
+        let pod = pod().new_tree(&mut runner).unwrap().current();
+        match super::super::pod(&pod, &context(&settings, &namespace)) {
+            Outcome::Injected { .. } => injected += 1,
+            Outcome::Skipped { skip, .. } => {
+                reasons.insert(skip.reason);
+            }
+            other => panic!("{other:#?}"),
+        }
+    }
+    assert!(injected > 80, "only {injected} of 400 are injected");
+    let expected = [Reason::ConflictingBaseUrl, Reason::PortCollision, Reason::ProxyEnv];
+    assert_eq!(reasons, BTreeSet::from(expected));
 }
 
 proptest! {

@@ -118,3 +118,55 @@ fn more_sources_than_an_app_has_are_refused() {
         other => panic!("{other:#?}"),
     }
 }
+
+#[test]
+fn pod_made_to_keep_the_webhook_busy_is_judged_all_the_same() {
+    let many = |count: usize, make: fn(usize) -> Value| (0..count).map(make).collect::<Vec<Value>>();
+    let from = many(30_000, |index| json!({"configMapRef": {"name": format!("c{index}")}}));
+    let key = json!({"configMapKeyRef": {"name": "x", "key": "y", "optional": true}});
+    let mounts = many(
+        20_000,
+        |index| json!({"name": format!("v{index}"), "mountPath": format!("/v{index}")}),
+    );
+    let env = json!([
+        {"name": "OPENAI_BASE_URL", "valueFrom": key},
+        {"name": "SSL_CERT_DIR", "value": ":/v1".repeat(100_000)},
+    ]);
+    let mut pod = asking(&json!([{"name": "app", "env": env, "envFrom": from}]));
+    assert!(matches!(judge(&pod), Outcome::Skipped { .. }));
+    pod["spec"]["containers"][0]["envFrom"] = json!([]);
+    pod["spec"]["containers"][0]["volumeMounts"] = mounts.into();
+    assert!(matches!(judge(&pod), Outcome::Injected { .. }));
+
+    let mut pod = injected(&pod);
+    let given = many(
+        30_000,
+        |index| json!({"name": format!("LLMCACHE_UPSTREAM_OPENAI_{index}"), "value": index.to_string()}),
+    );
+    pod["spec"]["initContainers"][0]["env"]
+        .as_array_mut()
+        .unwrap()
+        .extend(given);
+    pod["spec"]["containers"]
+        .as_array_mut()
+        .unwrap()
+        .extend(many(20_000, |index| json!({"name": format!("c{index}")})));
+    assert!(matches!(judge(&pod), Outcome::Already { .. }));
+}
+
+#[test]
+fn install_that_states_one_resource_keeps_the_default_of_the_other() {
+    let settings = Settings {
+        resources: Resources::parse("cpu=50m/2").unwrap(),
+        ..settings()
+    };
+    let pod = asking(&json!([{"name": "app"}]));
+    match super::super::pod(&pod, &context(&settings, &Namespace::default())) {
+        Outcome::Injected { patch, .. } => {
+            let resources = &applied(&pod, &patch)["spec"]["initContainers"][0]["resources"];
+            assert_eq!(resources["requests"], json!({"cpu": "50m", "memory": "64Mi"}));
+            assert_eq!(resources["limits"], json!({"cpu": "2", "memory": "256Mi"}));
+        }
+        other => panic!("{other:#?}"),
+    }
+}

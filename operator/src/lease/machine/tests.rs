@@ -131,10 +131,7 @@ fn a_release_names_nobody_and_steps_down_first() {
     let mut machine = machine("a");
     machine.learn(SECOND, SECOND, Answer::Written(held_by(Some("a"), 5, "7")));
     let release = machine.release(wall(8)).unwrap();
-    assert_eq!(
-        (release.record.holder, release.version.as_str()),
-        (None, "7")
-    );
+    assert_eq!((release.record.holder, release.version.as_str()), (None, "7"));
     assert_eq!(machine.leads_until(SECOND), None);
     machine.learn(SECOND, SECOND, Answer::Found(held_by(Some("b"), 5, "9")));
     assert_eq!(machine.release(wall(8)), None, "another's is left alone");

@@ -6,12 +6,17 @@ use llmcache_crds::{duration, size, text};
 use regex::Regex;
 use serde_json::Value;
 
-use crate::validate::{problem::Problems, suggest::nearest};
+use crate::validate::{
+    definition::{INVALIDATION, POLICY},
+    problem::Problems,
+    suggest::nearest,
+};
 
-/// Every pattern of the schema, compiled once.
+/// Every pattern of the schemas, compiled once.
 static PATTERNS: LazyLock<HashMap<&str, Regex>> = LazyLock::new(|| {
     let mut patterns = HashMap::new();
-    collect_patterns(&super::SPEC, &mut patterns);
+    collect_patterns(&POLICY.spec, &mut patterns);
+    collect_patterns(&INVALIDATION.spec, &mut patterns);
     patterns
 });
 

@@ -20,6 +20,9 @@ pub(crate) struct Live {
     /// Unix milliseconds; kills only entries not younger.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cutoff_ms: Option<u64>,
+    /// What its issuer calls it, so that the many who were told of one ban bring it once; no condition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) id: Option<String>,
 }
 
 impl Live {
@@ -30,6 +33,7 @@ impl Live {
             model: ban.model.clone(),
             class: ban.class.clone(),
             cutoff_ms: ban.older_than.map(|age| now_ms.saturating_sub(millis(age))),
+            id: None,
         }
     }
 
@@ -51,6 +55,7 @@ impl Live {
             model: both(self.model, next.model).map(|(a, b)| pattern::widen(a, &b)),
             class: both(self.class, next.class).filter(|(a, b)| a == b).map(|(a, _)| a),
             cutoff_ms: both(self.cutoff_ms, next.cutoff_ms).map(|(a, b)| a.max(b)),
+            id: None,
         }
     }
 }

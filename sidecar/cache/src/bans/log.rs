@@ -75,6 +75,14 @@ impl Log {
         }
     }
 
+    pub(super) fn find(&self, id: &str) -> Option<Stamp> {
+        let named = self.live.iter().rev().find(|ban| ban.live.id.as_deref() == Some(id))?;
+        Some(Stamp {
+            log: self.id,
+            epoch: named.epoch,
+        })
+    }
+
     pub(super) fn len(&self) -> usize {
         self.live.len()
     }

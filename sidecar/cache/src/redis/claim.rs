@@ -171,7 +171,7 @@ impl Flight {
     /// What the owner of a claim that has ended gave to those who waited.
     async fn given(&self, token: &[u8], deadline: Deadline) -> Followed {
         let name = self.store.newest().given(&self.name, token);
-        let Ok((value, _)) = self.store.fetch(&name, self.store.value_bytes, deadline).await else {
+        let Ok((value, _)) = self.store.fetch(&name, self.store.value_bytes(), deadline).await else {
             return Followed::Alone;
         };
         let answer = self.open(&name, ANSWER, &value);
@@ -244,7 +244,7 @@ impl Store {
         let name = self.newest().given(&owned.name, &owned.token);
         let sealed = wire::pack(answer)
             .and_then(|packed| self.newest().key.seal(name.as_bytes(), ANSWER, &packed).ok())
-            .filter(|sealed| sealed.len() <= self.value_bytes);
+            .filter(|sealed| sealed.len() <= self.value_bytes());
         let Some(sealed) = sealed else {
             return self.release(owned).await;
         };

@@ -47,20 +47,24 @@ impl Store {
         Ok(())
     }
 
-    /// Puts a ban into every log that may be read; gives its name in the newest one.
-    pub(super) async fn append(&self, live: &Live) -> Result<String, Failure> {
-        let mut name = String::new();
+    /// Puts a ban into every log that may be read; gives its name in the newest one, and whether that lacked it. One
+    /// that a process put there under the same id is there already: logs are read before they are written.
+    pub(super) async fn append(&self, live: &Live) -> Result<(String, bool), Failure> {
+        let mut appended = (String::new(), false);
         for slot in (0..self.logs.len()).rev() {
-            name = self.append_to(slot, live).await?;
+            appended = self.append_to(slot, live).await?;
         }
-        Ok(name)
+        Ok(appended)
     }
 
-    async fn append_to(&self, slot: usize, live: &Live) -> Result<String, Failure> {
+    async fn append_to(&self, slot: usize, live: &Live) -> Result<(String, bool), Failure> {
         let mut known = self.logs[slot].lock().await;
         let key = self.domains[slot].bans();
         for _ in 0..TRIES {
             let head = self.read_log(slot, &mut known).await?;
+            if let Some(stamp) = live.id.as_deref().and_then(|id| self.bans.find(slot, id)) {
+                return Ok((stamp.name(), false));
+            }
             let stamp = Stamp {
                 log: head.id,
                 epoch: head.epoch + 1,
@@ -93,7 +97,7 @@ impl Store {
             drop(known);
             self.merge_oldest(slot, count).await;
             self.replicated(&key).await?;
-            return Ok(stamp.name());
+            return Ok((stamp.name(), true));
         }
         Err(Failure::Silent)
     }
@@ -273,7 +277,7 @@ impl Store {
     }
 
     fn log_life(&self) -> u64 {
-        u64::try_from((self.longest_life + SPARE_LIFE).as_millis()).unwrap_or(u64::MAX)
+        u64::try_from((self.longest_life() + SPARE_LIFE).as_millis()).unwrap_or(u64::MAX)
     }
 
     async fn read_pipe<T: redis::FromRedisValue>(&self, pipe: &redis::Pipeline) -> Result<T, Failure> {

@@ -191,7 +191,7 @@ impl Store {
             .pack(&name, entry)
             .await
             .ok_or_else(|| StoreStats::count(&self.stats.errors))?;
-        if sealed.len() > self.value_bytes {
+        if sealed.len() > self.value_bytes() {
             StoreStats::count(&self.stats.oversize);
             return Err(());
         }
@@ -246,7 +246,7 @@ impl Store {
     async fn list(&self, tags: &[Vec<u8>], key: &Digest, until: Instant) {
         let now_ms = index::clock();
         let left = u64::try_from(until.saturating_duration_since(Instant::now()).as_millis()).unwrap_or(u64::MAX);
-        let life = u64::try_from(self.longest_life.as_millis()).unwrap_or(u64::MAX);
+        let life = u64::try_from(self.longest_life().as_millis()).unwrap_or(u64::MAX);
         let lists = tags.iter().map(|tag| async {
             let name = self.newest().tag(tag);
             let mut list = redis::pipe();

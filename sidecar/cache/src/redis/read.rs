@@ -64,7 +64,7 @@ impl Store {
     async fn fetch_both(&self, keys: &Keys, deadline: Deadline) -> (Fetched, Option<Fetched>) {
         let fetch = async |domain: usize, key| {
             let name = self.domains[domain].answer(key);
-            let value = self.fetch(&name, self.value_bytes, deadline).await;
+            let value = self.fetch(&name, self.value_bytes(), deadline).await;
             Fetched { domain, name, value }
         };
         let previous = async {

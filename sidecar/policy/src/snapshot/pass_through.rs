@@ -6,11 +6,7 @@ use crate::result_cache::{Embeddings, ResultCache, Sampled, SingleFlight, Stored
 use crate::routing::Routing;
 use crate::scope::{EndUsers, Scope, Share};
 use crate::ttl_class::{Match, TtlClass};
-use crate::upstream::{Dialect, Upstream, Upstreams};
-
-/// The providers' documented addresses.
-const ANTHROPIC: &str = "https://api.anthropic.com";
-const OPENAI: &str = "https://api.openai.com/v1";
+use crate::upstream::{ANTHROPIC, Dialect, OPENAI, Upstream, Upstreams};
 
 impl Snapshot {
     /// Every layer off, every request to the providers' documented addresses.

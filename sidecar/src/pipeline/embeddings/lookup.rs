@@ -118,10 +118,14 @@ async fn find(pipeline: &Pipeline, exchange: &Exchange, plan: &Plan, deadline: D
 fn readable(pipeline: &Pipeline, exchange: &Exchange, entries: Vec<Option<Arc<Entry>>>) -> Vec<Option<Kept>> {
     let now = exchange.now_ms();
     // The policy may keep vectors for less long than when they were stored.
-    let longest = Duration::from_millis(pipeline.snapshot.result_cache.embeddings.max_age_ms);
+    let policy = &pipeline.snapshot.result_cache.embeddings;
+    let longest = Duration::from_millis(policy.max_age_ms);
+    let ttl = Duration::from_millis(policy.ttl_ms);
     let most = exchange.control.max_age.unwrap_or(longest).min(longest);
     let is_young = |kept: &Kept| kept.age <= most;
-    let read = |entry: Option<Arc<Entry>>| Kept::read(&entry?, now).filter(|kept| !kept.remaining.is_zero());
+    let read = |entry: Option<Arc<Entry>>| {
+        Kept::read(&entry?.within(ttl, longest), now).filter(|kept| !kept.remaining.is_zero())
+    };
     entries.into_iter().map(|entry| read(entry).filter(is_young)).collect()
 }
 

@@ -137,7 +137,7 @@ impl Macs {
         Self {
             newest: mac(domain, &pipeline.key, policy, exchange, scope),
             previous: pipeline.previous_key.as_ref().and_then(|old| {
-                let scope = scope::identify(old, policy, &exchange.call).ok()?;
+                let scope = scope::identify(old, policy, pipeline.service_account(), &exchange.call).ok()?;
                 Some(mac(domain, old, policy, exchange, &scope))
             }),
         }

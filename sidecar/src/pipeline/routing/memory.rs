@@ -12,11 +12,11 @@ use std::time::Duration;
 use llmcache_cache::budget::Deadline;
 use llmcache_cache::redis::{Note, Notes, Over};
 use llmcache_cache::seal::{Digest, Keyring, Keys, NamespaceKey};
-use llmcache_policy::Snapshot;
 use moka::sync::Cache;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use crate::pipeline::Pipeline;
 use crate::pipeline::parse::Call;
 use crate::pipeline::scope::{self, Scope};
 
@@ -127,10 +127,10 @@ impl Memory {
     }
 
     /// Asks the store for the choice of a conversation; what it says before the deadline is known from then on.
-    pub(crate) async fn fetch(&self, policy: &Snapshot, call: &Call, prefix: Digest, deadline: Deadline) {
+    pub(crate) async fn fetch(&self, pipeline: &Pipeline, call: &Call, prefix: Digest, deadline: Deadline) {
         let Some(notes) = &self.notes else { return };
         let previous = self.keys.previous.as_ref().and_then(|key| {
-            let scope = scope::identify(key, policy, call).ok()?;
+            let scope = scope::identify(key, &pipeline.snapshot, pipeline.service_account(), call).ok()?;
             Some(self.conversation_under(key, &scope, call).prefix)
         });
         let keys = Keys {

@@ -262,5 +262,9 @@ impl History {
 }
 
 fn new_machine(index: usize, seed: u64) -> Machine {
-    Machine::new(format!("process-{index}"), Timing::default(), seed * 31 + index as u64 + 1)
+    Machine::new(
+        format!("process-{index}"),
+        Timing::default(),
+        seed * 31 + index as u64 + 1,
+    )
 }

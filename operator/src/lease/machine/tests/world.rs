@@ -65,8 +65,9 @@ impl Process {
 
     /// When its clock will read so.
     pub(super) fn true_us(&self, moment: Moment) -> u64 {
-        let local = u64::try_from(moment.as_micros()).unwrap().saturating_sub(self.origin_us);
-        local * 1_000_000 / self.rate + 1
+        // Rounded up, or it would wake a moment too early for ever.
+        let local = u64::try_from(moment.as_micros()).unwrap() + 1;
+        local.saturating_sub(self.origin_us) * 1_000_000 / self.rate + 1
     }
 
     pub(super) fn leads(&self, true_us: u64) -> bool {
