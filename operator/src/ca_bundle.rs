@@ -25,11 +25,11 @@ use crate::lease::Leadership;
 mod tests;
 
 /// How often the object is compared without being told of a change.
-const LOOK: Duration = Duration::from_secs(60);
+const LOOK: Duration = Duration::from_mins(1);
 /// How soon a write that failed is tried again.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// Keeps the bundle in the MutatingWebhookConfiguration of this name; ends only when the watch does.
+/// Keeps the bundle in the `MutatingWebhookConfiguration` of this name; ends only when the watch does.
 pub async fn run(
     api: Api<MutatingWebhookConfiguration>,
     name: &str,

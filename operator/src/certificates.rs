@@ -34,14 +34,3 @@ pub enum Error {
     #[error("the certificate cannot be made: {0}")]
     Unmakable(#[from] rcgen::Error),
 }
-
-/// Names under which the Service is called: every form that a client in the cluster may use.
-pub fn service_names(service: &str, namespace: &str) -> Vec<String> {
-    let long = format!("{service}.{namespace}.svc");
-    vec![
-        service.to_owned(),
-        format!("{service}.{namespace}"),
-        long.clone(),
-        format!("{long}.cluster.local"),
-    ]
-}

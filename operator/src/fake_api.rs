@@ -90,7 +90,7 @@ impl FakeApi {
     pub(crate) fn delete(&self, path: &str) {
         let mut store = self.store.lock();
         if let Some(object) = store.objects.remove(path) {
-            self.tell(&mut store, path, "DELETED", object);
+            self.tell(&mut store, path, "DELETED", &object);
         }
     }
 
@@ -101,7 +101,7 @@ impl FakeApi {
             let position = store.faults.iter().position(|(of, _)| call.starts_with(of));
             let fault = position.and_then(|position| store.faults.remove(position));
             store.calls.push(call);
-            store.always.or(fault.map(|(_, fault)| fault))
+            store.always.or_else(|| fault.map(|(_, fault)| fault))
         };
         match fault {
             Some(Fault::Hang) => std::future::pending().await,
@@ -154,14 +154,14 @@ impl FakeApi {
         respond(200, &self.write(&mut store, path, object))
     }
 
-    fn patch(&self, path: &str, patch: &Value, is_object: bool) -> Answer {
+    fn patch(&self, path: &str, operations: &Value, is_object: bool) -> Answer {
         let mut store = self.store.lock();
         if !is_object {
             return refuse(404);
         }
         let mut object = store.objects[path].clone();
-        let patch: json_patch::Patch = serde_json::from_value(patch.clone()).unwrap();
-        if json_patch::patch(&mut object, &patch).is_err() {
+        let operations: json_patch::Patch = serde_json::from_value(operations.clone()).unwrap();
+        if json_patch::patch(&mut object, &operations).is_err() {
             return refuse(422);
         }
         respond(200, &self.write(&mut store, path, object))
@@ -211,11 +211,11 @@ impl FakeApi {
         object["metadata"]["resourceVersion"] = json!(next.to_string());
         let was_there = store.objects.insert(path.to_owned(), object.clone()).is_some();
         let kind = if was_there { "MODIFIED" } else { "ADDED" };
-        self.tell(store, path, kind, object.clone());
+        self.tell(store, path, kind, &object);
         object
     }
 
-    fn tell(&self, store: &mut Store, path: &str, kind: &str, object: Value) {
+    fn tell(&self, store: &mut Store, path: &str, kind: &str, object: &Value) {
         let next = *self.version.borrow() + 1;
         let (collection, _) = path.rsplit_once('/').unwrap();
         let event = json!({"type": kind, "object": object});

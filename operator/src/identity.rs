@@ -1,4 +1,4 @@
-//! Who is calling: a projected token becomes a pod by TokenReview, and nothing that the caller says counts.
+//! Who is calling: a projected token becomes a pod by `TokenReview`, and nothing that the caller says counts.
 //!
 //! Answers are kept for a while by the token's hash, equal questions are asked once, and the API server is asked only so
 //! often; what does not fit is shed, for the caller to try again.

@@ -28,7 +28,7 @@ mod tests;
 pub const LENGTH: usize = 32;
 const KEY: &str = "secret";
 const PREVIOUS: &str = "previous";
-const LOOK: Duration = Duration::from_secs(60);
+const LOOK: Duration = Duration::from_mins(1);
 const RETRY: Duration = Duration::from_secs(5);
 
 /// The secret of this install, and the one before it while entries of both may be read.

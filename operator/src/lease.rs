@@ -12,7 +12,7 @@ mod record;
 
 pub use election::Election;
 pub use holder::{Holder, InvalidHolder};
-pub use leadership::{Leadership, State, while_leading};
+pub use leadership::{Leadership, State};
 pub use machine::{Action, Answer, Machine, Moment, Timing};
 pub use metrics::Metrics;
 pub use record::{Record, Versioned};

@@ -1,6 +1,7 @@
 //! The HTTP client towards providers: pooled HTTP/1.1 and h2, rustls with the system's roots or the policy's own,
 //! through the environment's proxy where one is set. It has no deadline on answers: models may think for minutes.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,6 +37,13 @@ pub(crate) struct Client {
     http1: Pool,
     connector: Connector,
 }
+
+/// Where Debian, Fedora and Alpine keep the certificates of authorities.
+const USUAL_ROOTS: [&str; 3] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/cert.pem",
+];
 
 type Pool = legacy::Client<Watched<HttpsConnector<Connector>>, Body>;
 
@@ -167,8 +175,14 @@ fn is_closed(error: &legacy::Error) -> bool {
     false
 }
 
+/// An app's `SSL_CERT_FILE` may name a file that only its own image has: then the usual places are looked at, since
+/// without any certificate no provider could be reached.
 fn system_roots() -> RootCertStore {
-    let found = rustls_native_certs::load_native_certs();
+    let mut found = rustls_native_certs::load_native_certs();
+    if found.certs.is_empty() {
+        let usual = USUAL_ROOTS.iter().map(Path::new).find(|file| file.exists());
+        found.certs = rustls_native_certs::load_certs_from_paths(usual, None).certs;
+    }
     for error in &found.errors {
         tracing::warn!(%error, "cannot read some of the system's certificates");
     }

@@ -88,10 +88,25 @@ fn account(pipeline: &Pipeline, query: Option<&str>) -> Response<Body> {
 
 /// The policy in force; certificates and secrets are not part of it.
 fn snapshot(pipeline: &Pipeline) -> Response<Body> {
+    let mut snapshot = pipeline.snapshot.clone();
+    let upstreams = &mut snapshot.upstreams;
+    for url in [&mut upstreams.anthropic.url, &mut upstreams.openai.url] {
+        *url = redacted(url);
+    }
     reply(
         StatusCode::OK,
-        &json!({"revision": pipeline.revision, "snapshot": pipeline.snapshot}),
+        &json!({"revision": pipeline.revision, "snapshot": snapshot}),
     )
+}
+
+/// A URL without the login that may be in it.
+fn redacted(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    match authority.rsplit_once('@') {
+        None => url.to_owned(),
+        Some((_, host)) => format!("{scheme}://redacted@{host}{path}"),
+    }
 }
 
 fn reply(status: StatusCode, body: &Value) -> Response<Body> {
@@ -104,4 +119,15 @@ fn reply(status: StatusCode, body: &Value) -> Response<Body> {
     );
     headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::redacted;
+
+    #[test]
+    fn a_login_in_a_url_is_not_shown() {
+        assert_eq!(redacted("https://u:p@ss@host:1/v1@x"), "https://redacted@host:1/v1@x");
+        assert_eq!(redacted("https://host/v1@x"), "https://host/v1@x");
+    }
 }

@@ -26,7 +26,7 @@ pub(crate) struct Settings {
     pub state: PathBuf,
     /// The app's own base URLs.
     pub own: OwnUpstreams,
-    /// The pod's service account; empty = not told.
+    /// The pod's service account.
     pub service_account: String,
     /// Bytes of memory that the container may take; none = no limit is known.
     pub memory_limit: Option<usize>,
@@ -77,7 +77,7 @@ impl Environment {
             operator: self.operator(&mut problems),
             state: self.path(STATE).unwrap_or_else(|| names::STATE_FOLDER.into()),
             own: OwnUpstreams::read(&self.0, &mut problems),
-            service_account: self.get(names::ENV_SERVICE_ACCOUNT).unwrap_or_default().to_owned(),
+            service_account: self.service_account(&mut problems),
             memory_limit: memory_limit.or_else(memory::container_limit),
             grace: self.duration(GRACE, Duration::from_secs(30), &mut problems),
             log_level: self.log_level(&mut problems),
@@ -130,6 +130,19 @@ impl Environment {
                 LevelFilter::INFO
             }
         }
+    }
+
+    /// Without its name the pod shares with no other rather than with every account of the namespace.
+    fn service_account(&self, problems: &mut Vec<String>) -> String {
+        let name = names::ENV_SERVICE_ACCOUNT;
+        self.get(name).map_or_else(
+            || {
+                problems.push(format!("{name} is not set: nothing is shared by service account"));
+                let random = getrandom::u64().unwrap_or_else(|_| std::process::id().into());
+                format!("unknown-{random:x}")
+            },
+            str::to_owned,
+        )
     }
 
     fn operator(&self, problems: &mut Vec<String>) -> Option<Operator> {
@@ -204,6 +217,6 @@ mod tests {
         assert_eq!(settings.proxy.port(), 15_480);
         assert_eq!(settings.admin.port(), 15_490);
         assert!(settings.operator.is_none());
-        assert_eq!(settings.problems.len(), 5, "{:?}", settings.problems);
+        assert_eq!(settings.problems.len(), 6, "{:?}", settings.problems);
     }
 }

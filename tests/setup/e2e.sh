@@ -39,7 +39,9 @@ upgrade_from() {
 }
 
 tests/setup/cluster/build.sh
+say "Kubernetes is there after $SECONDS s"
 OUT=$target/images/e2e TAG=e2e pack operator sidecar fake-provider busybox redis prometheus python
 export LLMCACHE_E2E_IMAGES=$target/images/e2e
+say "programs and images are there after $SECONDS s"
 if [ -n "${UPGRADE_FROM:-}" ]; then upgrade_from "$UPGRADE_FROM"; fi
 LLMCACHE_E2E=require cargo test ${LLMCACHE_CARGO_FLAGS:-} --workspace --test e2e -- "$@"

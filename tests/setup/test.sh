@@ -4,6 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 flags=${LLMCACHE_CARGO_FLAGS:-}
+tests/setup/packages.sh prometheus # promtool
 summary=()
 passed=0
 failed=0

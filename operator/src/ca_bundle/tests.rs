@@ -9,7 +9,7 @@ use crate::lease::{Election, Holder, Metrics, Timing};
 const PATH: &str = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/llmcache-operator";
 
 fn configuration(bundles: &[Option<&str>]) -> Value {
-    let entry = |(index, bundle): (usize, &Option<&str>)| {
+    let entry = |(index, bundle): (usize, Option<&str>)| {
         let mut entry = json!({
             "name": format!("entry-{index}.llmcache.dev"),
             "clientConfig": {"service": {"name": "llmcache-operator", "namespace": "llmcache-system"}},
@@ -25,7 +25,7 @@ fn configuration(bundles: &[Option<&str>]) -> Value {
         "apiVersion": "admissionregistration.k8s.io/v1",
         "kind": "MutatingWebhookConfiguration",
         "metadata": {"name": "llmcache-operator"},
-        "webhooks": bundles.iter().enumerate().map(entry).collect::<Vec<_>>(),
+        "webhooks": bundles.iter().copied().enumerate().map(entry).collect::<Vec<_>>(),
     })
 }
 
@@ -81,7 +81,7 @@ async fn the_leader_writes_the_bundle_and_puts_it_back_when_it_is_taken_away() {
     let keeper = tokio::spawn(async move { run(configurations, "llmcache-operator", leadership, receiver).await });
 
     bundle.send_replace(Some("first".into()));
-    sleep(Duration::from_secs(120)).await;
+    sleep(Duration::from_mins(2)).await;
     assert!(holds(&api, None), "a follower writes nothing");
 
     tokio::spawn(election.run(std::future::pending()));

@@ -12,7 +12,7 @@ use super::x509::Certificate;
 use super::{Error, pem};
 
 /// Certificates are good from so long before they were made: clocks differ.
-pub(super) const BACKDATED: Duration = Duration::from_secs(3600);
+pub(super) const BACKDATED: Duration = Duration::from_hours(1);
 
 /// A certificate authority: its certificate and its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,7 +72,7 @@ impl Authority {
         params.not_after = date_time_ymd(1970, 1, 1) + since_1970(now + lifetime);
         let certificate = params.self_signed(&key)?;
         Ok(Self {
-            certificate: Certificate::read(certificate.der().clone())?,
+            certificate: Certificate::read(certificate.der())?,
             key: KeyText(key.serialize_pem()),
         })
     }
@@ -103,7 +103,7 @@ impl Authority {
             date_time_ymd(1970, 1, 1) + since_1970((now + terms.lifetime).min(self.certificate.not_after));
         let certificate = params.signed_by(&key, &issuer)?;
         Ok(Leaf {
-            certificate: Certificate::read(certificate.der().clone())?,
+            certificate: Certificate::read(certificate.der())?,
             intermediates: Vec::new(),
             key: KeyText(key.serialize_pem()),
         })
@@ -114,7 +114,7 @@ impl Leaf {
     /// A leaf from its two texts, the chain after it included; `None` when they are torn or do not belong together.
     pub fn read(certificates: &[u8], key: &str) -> Option<Self> {
         let mut chain = pem::read(certificates).into_iter();
-        let certificate = Certificate::read(chain.next()?).ok()?;
+        let certificate = Certificate::read(&chain.next()?).ok()?;
         let leaf = Self {
             certificate,
             intermediates: chain.collect(),

@@ -21,7 +21,7 @@ use crate::lease::Leadership;
 mod tests;
 
 /// How often the dates are looked at, by the wall clock: a machine may have slept.
-const LOOK: Duration = Duration::from_secs(60);
+const LOOK: Duration = Duration::from_mins(1);
 /// How soon a write that failed is tried again.
 const RETRY: Duration = Duration::from_secs(5);
 /// Writes in a row; a repair needs two at most.

@@ -13,7 +13,7 @@ use super::x509::Certificate;
 #[cfg(test)]
 mod tests;
 
-const DAY: Duration = Duration::from_secs(24 * 3600);
+const DAY: Duration = Duration::from_hours(24);
 
 /// Certificates that clients trust at most; the bundle is written into every injected pod.
 const LONGEST_BUNDLE: usize = 6;
@@ -27,8 +27,10 @@ pub struct Rotation {
     pub leaf: Duration,
     /// Between announcing an authority and signing by it, and from then to forgetting the old one; default 14 days.
     pub overlap: Duration,
-    /// DNS names of the leaf; the last two of them are those that clients in the cluster verify.
+    /// DNS names of the leaf.
     pub names: Vec<String>,
+    /// The one of them that the API server and the sidecars call.
+    pub called: String,
 }
 
 /// One write of the Secret.
@@ -49,20 +51,21 @@ pub enum Step {
 }
 
 impl Rotation {
-    /// The defaults for a server of these names.
-    pub fn new(names: Vec<String>) -> Self {
+    /// The defaults for a Service: every form of its name that a client in the cluster may use.
+    pub fn of_service(service: &str, namespace: &str) -> Self {
+        let called = format!("{service}.{namespace}.svc");
         Self {
             authority: 365 * DAY,
             leaf: 30 * DAY,
             overlap: 14 * DAY,
-            names,
+            names: vec![
+                service.to_owned(),
+                format!("{service}.{namespace}"),
+                called.clone(),
+                format!("{called}.cluster.local"),
+            ],
+            called,
         }
-    }
-
-    /// The name by which a serving certificate is tried.
-    pub fn name(&self) -> &str {
-        let usual = self.names.iter().find(|name| name.ends_with(".svc"));
-        usual.or(self.names.first()).map_or("", String::as_str)
     }
 
     fn terms(&self) -> LeafTerms {
@@ -91,7 +94,7 @@ pub fn plan(now: SystemTime, stored: &Stored, rotation: &Rotation) -> Step {
         (authority, Some(next), Some(leaf)) if now >= promotion(authority, next, leaf, rotation) => Step::Promote,
         (Some(authority), _, Some(leaf)) if is_due(now, leaf, authority, rotation) => Step::Sign,
         (Some(authority), None, Some(leaf)) if has_outdated(now, authority, stored, rotation) => {
-            let is_ours = leaf.verify([&authority.certificate], rotation.name(), now).is_ok();
+            let is_ours = leaf.verify([&authority.certificate], &rotation.called, now).is_ok();
             if is_ours { Step::Withdraw } else { Step::Sign }
         }
         _ => Step::Keep,
@@ -141,7 +144,7 @@ fn bundle(now: SystemTime, stored: &Stored) -> Vec<Certificate> {
 
 fn is_servable(now: SystemTime, leaf: &Leaf, stored: &Stored, rotation: &Rotation) -> bool {
     let has_names = rotation.names.iter().all(|name| leaf.certificate.names.contains(name));
-    has_names && leaf.verify(&stored.bundle, rotation.name(), now).is_ok()
+    has_names && leaf.verify(&stored.bundle, &rotation.called, now).is_ok()
 }
 
 /// When the announced authority begins to sign: after the overlap, or half way to the end of what signs or serves now.

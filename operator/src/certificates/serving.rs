@@ -122,7 +122,7 @@ impl ServingCertificate {
             self.metrics
                 .expire("serving", seconds(now, serving.certificate.not_after));
         }
-        let anchor = stored.anchor(&self.name, now).or(stored.bundle.first());
+        let anchor = stored.anchor(&self.name, now).or_else(|| stored.bundle.first());
         if let Some(anchor) = anchor {
             self.metrics.expire("ca", seconds(now, anchor.not_after));
         }

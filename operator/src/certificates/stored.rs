@@ -45,7 +45,7 @@ impl Stored {
         let text = |key: &str| std::str::from_utf8(bytes(key)).unwrap_or_default();
         let certificates = |key: &str| -> Vec<Certificate> {
             let read = pem::read(bytes(key)).into_iter();
-            read.filter_map(|der| Certificate::read(der).ok()).collect()
+            read.filter_map(|der| Certificate::read(&der).ok()).collect()
         };
         let bundle = certificates(BUNDLE);
         let next = Authority::find(text(NEXT_KEY), &certificates(NEXT));

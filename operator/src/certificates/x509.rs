@@ -28,8 +28,8 @@ pub struct Certificate {
 
 impl Certificate {
     /// Reads one.
-    pub fn read(der: CertificateDer<'static>) -> Result<Self, Error> {
-        let (_, parsed) = X509Certificate::from_der(&der).map_err(|error| Error::Unreadable(error.to_string()))?;
+    pub fn read(der: &CertificateDer<'static>) -> Result<Self, Error> {
+        let (_, parsed) = X509Certificate::from_der(der).map_err(|error| Error::Unreadable(error.to_string()))?;
         let names = parsed.subject_alternative_name().ok().flatten();
         let names = names.iter().flat_map(|names| &names.value.general_names);
         let names = names.filter_map(|name| match name {

@@ -13,7 +13,7 @@ pub(super) type Hash = [u8; 32];
 #[derive(Debug)]
 pub(super) struct Answers {
     room: usize,
-    answers: HashMap<Hash, (Instant, Result<Identity, Failure>)>,
+    by_hash: HashMap<Hash, (Instant, Result<Identity, Failure>)>,
     order: VecDeque<(Instant, Hash)>,
 }
 
@@ -21,13 +21,13 @@ impl Answers {
     pub(super) fn new(room: usize) -> Self {
         Self {
             room,
-            answers: HashMap::new(),
+            by_hash: HashMap::new(),
             order: VecDeque::new(),
         }
     }
 
     pub(super) fn find(&self, hash: &Hash, now: Instant) -> Option<Result<Identity, Failure>> {
-        let (until, answer) = self.answers.get(hash)?;
+        let (until, answer) = self.by_hash.get(hash)?;
         (now < *until).then(|| answer.clone())
     }
 
@@ -38,12 +38,12 @@ impl Answers {
             }
             self.order.pop_front();
             // A later answer to the same token stays.
-            if self.answers.get(&oldest).is_some_and(|(until, _)| *until == end) {
-                self.answers.remove(&oldest);
+            if self.by_hash.get(&oldest).is_some_and(|(until, _)| *until == end) {
+                self.by_hash.remove(&oldest);
             }
         }
         self.order.push_back((until, hash));
-        self.answers.insert(hash, (until, answer));
+        self.by_hash.insert(hash, (until, answer));
     }
 }
 
@@ -61,12 +61,12 @@ mod tests {
         for number in 0..10 {
             answers.keep([number; 32], start, after(10), Err(Failure::Shed));
         }
-        assert_eq!((answers.answers.len(), answers.order.len()), (3, 3));
+        assert_eq!((answers.by_hash.len(), answers.order.len()), (3, 3));
         assert!(answers.find(&[6; 32], start).is_none());
         assert!(answers.find(&[9; 32], after(9)).is_some());
         assert!(answers.find(&[9; 32], after(10)).is_none());
         answers.keep([9; 32], after(11), after(20), Err(Failure::Shed));
         assert!(answers.find(&[9; 32], after(12)).is_some(), "the later answer stays");
-        assert_eq!(answers.answers.len(), 1, "what has ended is dropped");
+        assert_eq!(answers.by_hash.len(), 1, "what has ended is dropped");
     }
 }

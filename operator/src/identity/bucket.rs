@@ -51,7 +51,7 @@ mod tests {
             .map(|_| bucket.take(start, patience).map(|wait| wait.as_millis()))
             .collect();
         assert_eq!(waits, [Some(0), Some(0), Some(0), Some(100), Some(200), None, None]);
-        let later = start + Duration::from_secs(60);
+        let later = start + Duration::from_mins(1);
         assert_eq!(
             bucket.take(later, patience),
             Some(Duration::ZERO),

@@ -1,4 +1,4 @@
-//! One TokenReview and what its answer means.
+//! One `TokenReview` and what its answer means.
 
 use std::time::{Duration, SystemTime};
 
@@ -16,9 +16,9 @@ const POD_NAME: &str = "authentication.kubernetes.io/pod-name";
 const POD_UID: &str = "authentication.kubernetes.io/pod-uid";
 
 /// A proof ends no sooner than this, by our clock: clocks differ, and a connection that ends at once is no use.
-const SHORTEST: Duration = Duration::from_secs(60);
+const SHORTEST: Duration = Duration::from_mins(1);
 /// A token that does not say when it ends is good for so long.
-const UNSAID: Duration = Duration::from_secs(300);
+const UNSAID: Duration = Duration::from_mins(5);
 
 /// Asks the API server.
 pub(super) async fn ask(client: &Client, token: &str, longest: Duration) -> Result<Identity, Failure> {

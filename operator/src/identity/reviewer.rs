@@ -68,7 +68,7 @@ impl Default for Limits {
             burst: 200,
             patience: Duration::from_secs(5),
             review: Duration::from_secs(10),
-            keep: Duration::from_secs(300),
+            keep: Duration::from_mins(5),
             keep_refusal: Duration::from_secs(10),
             room: 16_384,
         }

@@ -128,7 +128,7 @@ impl Election {
 
     /// The object to write: what was read last, with the record's fields changed.
     fn compose(&self, version: Option<&str>, record: &Record) -> Lease {
-        let mut lease = version.and(self.lease.clone()).unwrap_or_default();
+        let mut lease = version.and_then(|_| self.lease.clone()).unwrap_or_default();
         lease.metadata = ObjectMeta {
             name: Some(self.name.clone()),
             resource_version: version.map(str::to_owned),
@@ -144,7 +144,7 @@ impl Election {
         if self.leadership.is_leader() {
             self.leadership.lost().await;
         } else {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 

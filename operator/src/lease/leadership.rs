@@ -1,7 +1,5 @@
 //! What the leader's duties ask before each write; it says no by itself when the time is up.
 
-use std::convert::Infallible;
-use std::future::Future;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -136,19 +134,5 @@ impl Leadership {
             is_news
         });
         is_turn
-    }
-}
-
-/// Does a duty whenever this replica leads, and drops it when it does not; ends only when the duty ends by itself.
-pub async fn while_leading<E, F>(leadership: &Leadership, mut duty: impl FnMut() -> F) -> Result<Infallible, E>
-where
-    F: Future<Output = Result<Infallible, E>>,
-{
-    loop {
-        leadership.gained().await;
-        tokio::select! {
-            ended = duty() => return ended,
-            () = leadership.lost() => {}
-        }
     }
 }

@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::{Ended, Pod, Ports, Stage, server, told};
-use crate::certificates::{self, Keeper, LeafTerms, Rotation, ServingCertificate, service_names};
+use crate::certificates::{self, Keeper, LeafTerms, Rotation, ServingCertificate};
 use crate::credentials::{self, CredentialBook};
 use crate::events::{self, Notices};
 use crate::identity::{self, Identity};
@@ -166,8 +166,8 @@ struct Trust {
 
 fn trust(place: &Place, lead: &Lead, tasks: &mut Tasks) -> Result<Trust, Ended> {
     let namespace = &place.pod.pod_namespace;
-    let rotation = Rotation::new(service_names(&place.settings.service, namespace));
-    let server_name = format!("{}.{namespace}.svc", place.settings.service);
+    let rotation = Rotation::of_service(&place.settings.service, namespace);
+    let server_name = rotation.called.clone();
     let serving = ServingCertificate::new(&server_name, certificates::Metrics::new(&place.registry)?);
     let keeper = Keeper {
         api: Api::<Secret>::namespaced(place.client.clone(), namespace),

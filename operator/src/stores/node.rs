@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, FromRedisValue as _, IntoConnectionInfo as _,
-    RedisConnectionInfo, RedisError, TlsCertificates, Value, from_redis_value_ref,
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, IntoConnectionInfo as _, RedisConnectionInfo, RedisError,
+    TlsCertificates,
 };
 
 use super::Admin;
@@ -140,9 +140,9 @@ fn sentinel_command(word: &str, name: &str) -> Cmd {
 async fn clustered(admin: &Admin, seeds: &[Address]) -> Result<Vec<Address>, Unreachable> {
     let mut last = Unreachable::NoServer;
     for seed in seeds {
-        match slots(admin, seed).await {
-            Ok(slots) => {
-                let nodes = servers(&slots, seed);
+        match nodes(admin, seed).await {
+            Ok(nodes) => {
+                let nodes = servers(&nodes, seed, admin.is_tls);
                 if !nodes.is_empty() {
                     return Ok(nodes);
                 }
@@ -153,30 +153,28 @@ async fn clustered(admin: &Admin, seeds: &[Address]) -> Result<Vec<Address>, Unr
     Err(last)
 }
 
-async fn slots(admin: &Admin, seed: &Address) -> Result<Value, Unreachable> {
+/// Not `CLUSTER SLOTS`, which leaves out replicas that have received nothing yet.
+async fn nodes(admin: &Admin, seed: &Address) -> Result<String, Unreachable> {
     let mut connection = connect(admin, seed).await?;
-    let mut slots = redis::cmd("CLUSTER");
-    Ok(slots.arg("SLOTS").query_async(&mut connection).await?)
+    let mut nodes = redis::cmd("CLUSTER");
+    Ok(nodes.arg("NODES").query_async(&mut connection).await?)
 }
 
-/// The masters and replicas that a `CLUSTER SLOTS` answer names; one named without a host is the one that answered.
-fn servers(slots: &Value, answered: &Address) -> Vec<Address> {
-    let ranges: Vec<Vec<Value>> = from_redis_value_ref(slots).unwrap_or_default();
-    let mut servers = Vec::new();
-    for node in ranges.iter().flat_map(|range| range.iter().skip(2)) {
-        let Ok(parts) = from_redis_value_ref::<Vec<Value>>(node) else {
-            continue;
-        };
-        let [host, port, ..] = parts.as_slice() else { continue };
-        let (host, port) = (String::from_redis_value_ref(host), u16::from_redis_value_ref(port));
-        let Ok(port) = port else { continue };
-        let host = host.ok().filter(|host| !matches!(host.as_str(), "" | "?"));
-        let server = (host.unwrap_or_else(|| answered.0.clone()), port);
-        if servers.len() < MAX_NODES && !servers.contains(&server) {
-            servers.push(server);
-        }
-    }
-    servers
+/// The servers that a `CLUSTER NODES` answer names, but for those that are known to have failed; certificates name hosts,
+/// so that with TLS a host's name wins over its address.
+fn servers(nodes: &str, answered: &Address, is_tls: bool) -> Vec<Address> {
+    let servers = nodes.lines().filter_map(|line| {
+        let mut words = line.split(' ').skip(1);
+        let (address, flags) = (words.next()?, words.next()?);
+        let is_away = flags.split(',').any(|flag| matches!(flag, "fail" | "handshake" | "noaddr"));
+        let (address, rest) = address.split_once('@')?;
+        let (ip, port) = address.rsplit_once(':')?;
+        let name = rest.split(',').nth(1).filter(|name| is_tls && !name.is_empty() && !name.contains('='));
+        // One that does not know its own address is the one that answered.
+        let host = name.or(Some(ip)).filter(|host| !host.is_empty()).unwrap_or(&answered.0);
+        (!is_away).then_some((host.to_owned(), port.parse().ok()?))
+    });
+    servers.take(MAX_NODES).collect()
 }
 
 fn split(address: &str) -> Result<Address, Unreachable> {
@@ -184,4 +182,39 @@ fn split(address: &str) -> Result<Address, Unreachable> {
     let parts = parts.and_then(|(host, port)| Some((host, port.parse().ok()?)));
     let (host, port) = parts.ok_or_else(|| Unreachable::Address(address.to_owned()))?;
     Ok((host.trim_start_matches('[').trim_end_matches(']').to_owned(), port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_living_server_of_a_cluster_is_named() {
+        let nodes = "a 10.0.0.1:6379@16379,one.example,shard-id=x master - 0 0 1 connected 0-100\n\
+                     b :6380@16380 myself,slave a 0 0 1 connected\n\
+                     c 10.0.0.3:6379@16379,,shard-id=x slave,fail a 0 0 1 connected\n\
+                     d 10.0.0.4:6379@16379,shard-id=x slave,fail? a 0 0 1 connected\n\
+                     e :0@0 master,noaddr - 0 0 1 disconnected\n\
+                     f ::1:7@8 master - 0 0 1 connected\n";
+        let answered = ("seed".to_owned(), 1);
+        let hosts = |is_tls| {
+            let servers = servers(nodes, &answered, is_tls).into_iter();
+            servers.map(|(host, port)| format!("{host} {port}")).collect::<Vec<_>>()
+        };
+        assert_eq!(hosts(false), ["10.0.0.1 6379", "seed 6380", "10.0.0.4 6379", "::1 7"]);
+        assert_eq!(hosts(true)[0], "one.example 6379");
+    }
+
+    #[test]
+    fn an_address_is_host_and_port() {
+        for (text, expected) in [
+            ("a.b:1", Some(("a.b", 1))),
+            ("[::1]:2", Some(("::1", 2))),
+            ("a.b", None),
+            ("a:x", None),
+        ] {
+            let read = split(text).ok();
+            assert_eq!(read, expected.map(|(host, port)| (host.to_owned(), port)));
+        }
+    }
 }

@@ -106,6 +106,8 @@ impl Pipeline {
             revision,
             stores,
         } = terms;
+        // First, since it alone can fail: what is carried over must not have taken other bounds then.
+        let (anthropic, openai) = clients(&snapshot, before)?;
         let sealing = |key: &llmcache_policy::NamespaceKey| NamespaceKey::new(key.bytes(), key.redis_prefix());
         let keys = Keyring {
             newest: sealing(&stores.key),
@@ -125,7 +127,6 @@ impl Pipeline {
             },
             |kin| kin.memory.clone(),
         );
-        let (anthropic, openai) = clients(&snapshot, before)?;
         let (repeat_ms, longest_ttl) = (snapshot.result_cache.repeat_window_ms, longest_ttl_ms(&snapshot));
         Ok(Arc::new(Self {
             revision,

@@ -12,7 +12,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Streaming};
+use tonic::{Code, Request, Streaming};
 
 use super::guard::Verdict;
 use super::offer::Offer;
@@ -107,6 +107,8 @@ impl<'a> Session<'a> {
                 message = self.down.message() => match message {
                     Ok(Some(Down { body })) => self.hear(body).await,
                     Ok(None) => return End::Clean,
+                    // So a replica says that it ends, or that the connection is old enough.
+                    Err(status) if status.code() == Code::Unavailable => return End::Clean,
                     Err(status) => return End::Failed(said(&status)),
                 },
                 Some(Ok(result)) = self.bans.join_next() => self.say(up::Body::BanResult(result)).await,
@@ -154,13 +156,17 @@ impl<'a> Session<'a> {
                 self.refused = Some((nonce, offer));
                 self.refuse(nonce, revision, reason, true).await
             }
-            Verdict::Apply => self.put_in_force(nonce, offer).await,
-            Verdict::Regress => {
-                tracing::warn!(generation, "an older policy is put in force: nothing newer was offered");
-                self.push.in_force.process().metrics.regression();
-                self.put_in_force(nonce, offer).await
-            }
+            verdict => self.execute(verdict, nonce, offer).await,
         }
+    }
+
+    async fn execute(&mut self, verdict: Verdict, nonce: u64, offer: Offer) -> Result<(), End> {
+        if verdict == Verdict::Regress {
+            let (_, generation) = offer.place();
+            tracing::warn!(generation, "an older policy is put in force: nothing newer was offered");
+            self.push.in_force.process().metrics.regression();
+        }
+        self.put_in_force(nonce, offer).await
     }
 
     async fn put_in_force(&mut self, nonce: u64, offer: Offer) -> Result<(), End> {
@@ -272,9 +278,7 @@ impl<'a> Session<'a> {
             if verdict != Verdict::Older {
                 let (nonce, offer) = (*nonce, offer.clone());
                 self.refused = None;
-                tracing::warn!(generation, "an older policy is put in force: nothing newer was offered");
-                self.push.in_force.process().metrics.regression();
-                self.put_in_force(nonce, offer).await?;
+                self.execute(verdict, nonce, offer).await?;
             }
         }
         self.report().await

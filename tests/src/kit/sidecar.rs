@@ -172,7 +172,7 @@ impl Sidecar {
 }
 
 /// `llmcache ready proxy=http://… admin=http://…` → both origins.
-fn ready_line(line: &str) -> Option<(String, String)> {
+pub(super) fn ready_line(line: &str) -> Option<(String, String)> {
     let mut words = line.strip_prefix("llmcache ready ")?.split_whitespace();
     let proxy = words.next()?.strip_prefix("proxy=")?;
     let admin = words.next()?.strip_prefix("admin=")?;

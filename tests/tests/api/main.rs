@@ -2,9 +2,12 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod applied;
+mod certificates;
 mod command;
 mod definitions;
+mod identity;
 mod invalidations;
+mod lease;
 mod policies;
 mod verdict;
 

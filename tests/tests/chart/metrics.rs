@@ -62,6 +62,26 @@ fn the_manual_lists_every_counter_that_the_programs_have() {
 }
 
 #[test]
+fn the_programs_have_every_family_of_the_manual() {
+    let (sidecar, operator) = (words("sidecar/src"), words("operator/src"));
+    let is_there = |name: &str| {
+        let of_operator = name
+            .strip_prefix("llmcache_operator_")
+            .map(|short| operator.contains(short));
+        let of_sidecar = name
+            .strip_prefix("llmcache_")
+            .is_some_and(|short| sidecar.contains(short));
+        operator.contains(name) || of_operator.unwrap_or(of_sidecar)
+    };
+    let missing = families().into_keys().filter(|name| !is_there(name));
+    assert_none(
+        &missing
+            .map(|name| format!("{name} is registered nowhere"))
+            .collect::<Vec<_>>(),
+    );
+}
+
+#[test]
 fn scrape_jobs_are_understood() {
     // Debian's promtool knows no Kubernetes; the rest of each job is the same.
     let jobs = text("prometheus/scrape.yaml").replace("kubernetes_sd_configs: [{role: pod}]", "static_configs: []");
@@ -104,7 +124,10 @@ fn words(folder: &str) -> BTreeSet<String> {
         let code = source.split("#[cfg(test)]").next().unwrap();
         let is_name =
             |word: &&str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
-        words.extend(code.split('"').skip(1).step_by(2).filter(is_name).map(str::to_owned));
+        let literals = code.split('"').skip(1).step_by(2);
+        // `format!("{PREFIX}_name")` is one too.
+        let names = literals.map(|word| word.strip_prefix("{PREFIX}").unwrap_or(word).trim_start_matches('_'));
+        words.extend(names.filter(is_name).map(str::to_owned));
     }
     words
 }

@@ -5,7 +5,7 @@ use serde_json::json;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-use super::super::{Metrics, service_names};
+use super::super::Metrics;
 use super::*;
 use crate::fake_api::{FakeApi, Fault};
 use crate::lease::{self, Election, Holder, Timing};
@@ -26,8 +26,8 @@ fn replica(api: &FakeApi, pod: &str, mode: Mode) -> Replica {
     let metrics = lease::Metrics::new(&registry).unwrap();
     let leases = Api::namespaced(api.client(), "llmcache-system");
     let election = Election::new(leases, "llmcache-operator", own, Timing::default(), metrics);
-    let rotation = Rotation::new(service_names("llmcache-operator", "llmcache-system"));
-    let serving = ServingCertificate::new(rotation.name(), Metrics::new(&registry).unwrap());
+    let rotation = Rotation::of_service("llmcache-operator", "llmcache-system");
+    let serving = ServingCertificate::new(&rotation.called, Metrics::new(&registry).unwrap());
     let keeper = Keeper {
         api: Api::namespaced(api.client(), "llmcache-system"),
         name: "llmcache-operator-tls".to_owned(),
@@ -117,10 +117,10 @@ async fn a_provided_secret_is_only_read_and_the_last_good_one_is_kept() {
     assert_eq!(bundle(&reader).await, good);
     let stored = reader.serving.stored().unwrap();
     tear(&api, "tls.key");
-    sleep(Duration::from_secs(120)).await;
+    sleep(Duration::from_mins(2)).await;
     assert_eq!(reader.serving.stored(), Some(stored));
     api.delete(PATH);
-    sleep(Duration::from_secs(120)).await;
+    sleep(Duration::from_mins(2)).await;
     assert!(reader.serving.is_ready());
     assert_eq!(writes(&api), before, "somebody else keeps it");
 }

@@ -1,18 +1,18 @@
-use super::super::{Error, service_names};
+use super::super::Error;
 use super::*;
 
 mod clocks;
 mod repairs;
 mod years;
 
-const HOUR: Duration = Duration::from_secs(3600);
+const HOUR: Duration = Duration::from_hours(1);
 
 fn start() -> SystemTime {
     SystemTime::UNIX_EPOCH + 20_000 * DAY
 }
 
 fn rotation() -> Rotation {
-    Rotation::new(service_names("llmcache-operator", "llmcache-system"))
+    Rotation::of_service("llmcache-operator", "llmcache-system")
 }
 
 /// Takes steps until nothing is due; that it ends is part of every test.

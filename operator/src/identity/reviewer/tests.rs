@@ -181,7 +181,7 @@ async fn an_api_server_that_is_slow_busy_or_broken_refuses_nobody_and_is_asked_a
         json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "message": "no", "reason": "no"})
     }
     let scripts: [Script; 4] = [
-        |_| (Duration::from_secs(60), 201, accepted()),
+        |_| (Duration::from_mins(1), 201, accepted()),
         |_| (Duration::ZERO, 429, status(429)),
         |_| (Duration::ZERO, 500, status(500)),
         |_| (Duration::ZERO, 403, status(403)),

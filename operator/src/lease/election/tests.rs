@@ -1,4 +1,3 @@
-use std::convert::Infallible;
 use std::time::Duration;
 
 use prometheus::Registry;
@@ -143,28 +142,4 @@ async fn a_lease_taken_by_another_program_is_not_fought_for() {
         taken.elapsed() >= Duration::from_secs(13),
         "its fifteen seconds are its own"
     );
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_duty_runs_only_while_its_replica_leads() {
-    let api = FakeApi::default();
-    let replica = stand(&api, "a", "10.0.0.1");
-    let (begun, mut runs) = tokio::sync::mpsc::channel(4);
-    let leadership = replica.leadership.clone();
-    let duty = tokio::spawn(async move {
-        crate::lease::while_leading(&leadership, || {
-            let begun = begun.clone();
-            async move {
-                let _ = begun.send(()).await;
-                std::future::pending::<Result<Infallible, &str>>().await
-            }
-        })
-        .await
-    });
-    runs.recv().await.unwrap();
-    api.fail_always(Some(Fault::Refuse(503)));
-    replica.leadership.lost().await;
-    api.fail_always(None);
-    runs.recv().await.unwrap();
-    assert!(!duty.is_finished(), "losing the lease ends no duty for good");
 }

@@ -261,3 +261,20 @@ proptest! {
         prop_assert!(merged.matches(&entry) || !parts.iter().any(|ban| ban.matches(&entry)));
     }
 }
+
+#[test]
+fn a_ban_is_found_by_the_id_it_was_told_under_until_it_is_merged() {
+    let bans = bans();
+    let mut live = Live::new(&by_pattern("user:1"), 5);
+    live.id = Some("told".into());
+    bans.issue(live);
+    issue(&bans, "user:2");
+    assert_eq!(bans.find(0, "told"), Some(Stamp { log: LOG, epoch: 1 }));
+    assert_eq!(bans.find(0, "other"), None);
+    assert_eq!(bans.find(1, "told"), None);
+    for _ in 0..LIVE_MAX {
+        issue(&bans, "user:3");
+    }
+    assert_eq!(bans.find(0, "told"), None);
+    assert!(bans.forbid(&entry(0, &["user:1"])));
+}

@@ -123,3 +123,15 @@ proptest! {
         prop_assert_eq!(Entry::open(&key(), NAME, &garbage), None);
     }
 }
+
+#[test]
+fn another_policy_shortens_a_life_and_never_extends_it() {
+    let seconds = Duration::from_secs;
+    let entry = Arc::new(entry(b"v"));
+    assert!(Arc::ptr_eq(&entry.within(seconds(2), seconds(9)), &entry));
+    assert!(Arc::ptr_eq(&entry.within(seconds(60), Duration::MAX), &entry));
+    let shorter = entry.within(seconds(1), seconds(60));
+    assert_eq!((shorter.ttl, shorter.keep), (seconds(1), seconds(9)));
+    let shorter = entry.within(seconds(60), seconds(3));
+    assert_eq!((shorter.ttl, shorter.keep), (seconds(2), seconds(3)));
+}

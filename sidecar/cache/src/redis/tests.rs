@@ -166,7 +166,7 @@ async fn nothing_in_the_store_is_clear() {
     let server = Server::start().await;
     let redis = open(&server, place("a", "support-bot")).await;
     write(&redis, 1, ANSWER.as_bytes()).await;
-    let _: String = redis
+    let _: (String, bool) = redis
         .make_durable(&Live::new(&by_pattern("user:alice"), 1_000), CALL)
         .await
         .unwrap();

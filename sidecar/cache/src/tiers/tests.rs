@@ -321,3 +321,60 @@ async fn a_log_that_was_replaced_does_not_come_back() {
     assert!(third.log != first.stamp.log && third.log != second.log);
     assert_eq!(tiers.admit(key(1), first, NOW, &mut None), Admission::Banned);
 }
+
+#[tokio::test]
+async fn a_ban_told_to_many_processes_is_brought_by_the_first() {
+    let server = Server::start().await;
+    let (first, second) = (with_redis(&server).await, with_redis(&server).await);
+    let issued = first.issue_once(&ban("a"), "told", NOW).await.unwrap();
+    assert_eq!(issued.reach, Reach::Store);
+    first.admit(key(1), answer(&first, "a"), NOW, &mut None);
+    flush(&first).await;
+    let again = second.issue_once(&ban("a"), "told", NOW).await.unwrap();
+    assert_eq!((again.id, again.reach), (issued.id, Reach::Store));
+    assert!(hit(&first, 1).await && hit(&second, 1).await, "it came after the ban");
+    // One that is held while its process did not know the store's log is brought once, too.
+    second.hold(&ban("a"), "told", NOW);
+    let released = async {
+        while !hit(&second, 1).await {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), released).await.unwrap();
+    first.issue_once(&ban("a"), "told again", NOW).await.unwrap();
+    assert!(!hit(&first, 1).await);
+}
+
+#[tokio::test]
+async fn another_capacity_keeps_answers_and_bans() {
+    let tiers = tiers(None);
+    for (n, tag) in [(1, "a"), (2, "b")] {
+        tiers.admit(key(n), answer(&tiers, tag), NOW, &mut None);
+    }
+    let larger = tiers.with_capacity(2 << 20);
+    assert!(hit(&larger, 1).await && hit(&larger, 2).await);
+    larger.issue(&ban("a"), NOW).await.unwrap();
+    assert!(!hit(&tiers, 1).await && !hit(&larger, 1).await && hit(&larger, 2).await);
+    assert!(!hit(&tiers.with_capacity(1), 2).await);
+}
+
+#[tokio::test]
+async fn a_lower_ttl_makes_what_is_near_stale_and_the_store_is_asked() {
+    let server = Server::start().await;
+    let (near, far) = (with_redis(&server).await, with_redis(&server).await);
+    near.admit(key(1), answer(&near, "a"), NOW, &mut None);
+    let younger = Entry {
+        stored_at_ms: 1_900,
+        ..answer(&far, "b")
+    };
+    far.admit(key(1), younger, NOW, &mut None);
+    flush(&near).await;
+    flush(&far).await;
+    let found = async |ttl| {
+        let keys = key(1).into();
+        let found = near.lookup_within(&keys, NOW, Duration::from_millis(ttl), patient());
+        found.await.entry.unwrap().tags.clone()
+    };
+    assert_eq!(found(60_000).await, ["a"]);
+    assert_eq!(found(500).await, ["b"]);
+}

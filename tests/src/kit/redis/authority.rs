@@ -1,8 +1,12 @@
 //! A certificate authority of the test's own, with one server certificate for loopback.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 /// The authority and the certificate it gave.
 pub struct Authority {
@@ -34,6 +38,24 @@ impl Authority {
             certificate: certificate.pem(),
             key: key.serialize_pem(),
         })
+    }
+
+    /// The authority's own certificate, PEM.
+    pub fn pem(&self) -> &str {
+        &self.ca
+    }
+
+    /// How a server of ours shows its certificate; it speaks HTTP/2 alone.
+    pub fn server(&self) -> anyhow::Result<ServerConfig> {
+        let chain = CertificateDer::pem_slice_iter(self.certificate.as_bytes()).collect::<Result<Vec<_>, _>>()?;
+        let key = PrivateKeyDer::from_pem_slice(self.key.as_bytes())?;
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_single_cert(chain, key)?;
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        Ok(config)
     }
 
     /// Writes `ca.pem`, `server.pem` and `server.key` into a folder.

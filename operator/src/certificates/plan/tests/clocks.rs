@@ -31,7 +31,7 @@ fn a_clock_that_stands_at_the_beginning_of_time_makes_no_loop() {
     let (early, _) = settle(SystemTime::UNIX_EPOCH, &stored);
     let (back, _) = settle(start(), &early);
     verify(&back, start()).unwrap();
-    let far = SystemTime::UNIX_EPOCH + Duration::from_secs(300_000_000_000);
+    let far = SystemTime::UNIX_EPOCH + 9500 * 365 * DAY;
     assert!(plan(far, &stored, &rotation()) == Step::Begin);
     Step::Begin.apply(far, &stored, &rotation()).unwrap();
 }

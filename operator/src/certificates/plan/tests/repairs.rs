@@ -87,6 +87,6 @@ fn what_was_in_use_mends_even_a_lost_bundle() {
 #[test]
 fn a_leaf_of_other_names_is_replaced() {
     let stored = settle(start(), &Stored::default()).0;
-    let renamed = Rotation::new(service_names("llmcache-operator", "elsewhere"));
+    let renamed = Rotation::of_service("llmcache-operator", "elsewhere");
     assert_eq!(plan(start(), &stored, &renamed), Step::Sign);
 }
