@@ -14,8 +14,9 @@ use crate::index::Index;
 
 /// Most bans that a namespace's sidecars are sent, the newest.
 pub const MAX_BANS: usize = 256;
-/// Time for which a complete ban is still sent, milliseconds: a sidecar that was away for less learns of it.
-const AFTERGLOW_MS: i64 = 600_000;
+/// Time for which a complete ban is still sent, milliseconds: a sidecar that was cut off for less learns of it. As long as
+/// answers live by default, for one that is cut off serves what its process keeps.
+pub(super) const AFTERGLOW_MS: i64 = 168 * 3_600_000;
 
 /// Bans by namespace, in the order in which they were written.
 #[derive(Clone, Debug, Default, PartialEq)]

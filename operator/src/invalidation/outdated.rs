@@ -11,8 +11,8 @@ use super::condition::{created, find, true_since};
 use super::{LABEL_ON_CHANGE, is_own};
 use crate::index::Index;
 
-/// Time for which a complete one is kept to be looked at, milliseconds.
-const KEPT_MS: i64 = 24 * 3_600_000;
+/// Time for which a complete one is kept, milliseconds: until it is not sent any more.
+const KEPT_MS: i64 = super::book::AFTERGLOW_MS;
 /// Most that are kept of one policy, however young the complete ones are.
 const MAX_KEPT: usize = 128;
 

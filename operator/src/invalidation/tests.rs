@@ -276,8 +276,8 @@ fn the_book_has_what_is_not_complete_or_was_lately() {
     let sidecars = [sighting("x", Some((1, false, "")))];
     a.status = Some(late(&a, &World::default(), &sidecars).unwrap().status);
     let done_ms = BORN_MS + HOUR_MS;
-    assert_eq!(book(&a, done_ms + 599_999).for_namespace("shop").len(), 1);
-    assert_eq!(book(&a, done_ms + 600_000).for_namespace("shop").len(), 0);
+    assert_eq!(book(&a, done_ms + 168 * HOUR_MS - 1).for_namespace("shop").len(), 1);
+    assert_eq!(book(&a, done_ms + 168 * HOUR_MS).for_namespace("shop").len(), 0);
 
     a.status = None;
     a.status = Some(late(&a, &World::default(), &[]).unwrap().status);
@@ -326,8 +326,8 @@ fn only_own_ones_are_deleted_a_day_after_they_are_done() {
             .collect()
     };
     let done_ms = BORN_MS + HOUR_MS;
-    assert!(names(done_ms + 24 * HOUR_MS - 1).is_empty());
-    assert_eq!(names(done_ms + 24 * HOUR_MS), ["a"]);
+    assert!(names(done_ms + 168 * HOUR_MS - 1).is_empty());
+    assert_eq!(names(done_ms + 168 * HOUR_MS), ["a"]);
 }
 
 #[test]
