@@ -4,6 +4,7 @@
 
 mod images;
 mod story;
+mod upgrade;
 
 use llmcache_tests::kit::{Cluster, Level, Namespace};
 

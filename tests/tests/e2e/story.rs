@@ -9,10 +9,10 @@ mod change;
 mod dashboards;
 mod explain;
 mod inject;
-mod install;
+pub(crate) mod install;
 mod leave;
 mod pods;
-mod stage;
+pub(crate) mod stage;
 
 use stage::Stage;
 

@@ -39,10 +39,10 @@ pub(super) async fn a_killed_sidecar_comes_back(stage: &Stage) -> anyhow::Result
         "for p in /proc/[0-9]*; do if tr '\\0' ' ' <$p/cmdline 2>/dev/null | grep -q '^/llmcache $' && \
          grep -q '{uid}' $p/cgroup; then basename $p; fi; done"
     );
-    let found = stage.cluster.run("sh", &["-c", &find], "").await?.ok()?;
+    let found = stage.cluster().run("sh", &["-c", &find], "").await?.ok()?;
     let pid = found.lines().next().unwrap_or_default().trim().to_owned();
     ensure!(!pid.is_empty(), "the supervisor of {pod} is found");
-    stage.cluster.run("kill", &["-KILL", &pid], "").await?.ok()?;
+    stage.cluster().run("kill", &["-KILL", &pid], "").await?.ok()?;
     until("the kubelet restarts it", async || Ok(restarts().await? > before)).await?;
     until("the app's next call works", async || Ok(stage.ask(&pod, "Are you there?", "9").await.is_ok())).await?;
     stage.programmed("2/2").await?;
