@@ -166,10 +166,15 @@ fn servers(nodes: &str, answered: &Address, is_tls: bool) -> Vec<Address> {
     let servers = nodes.lines().filter_map(|line| {
         let mut words = line.split(' ').skip(1);
         let (address, flags) = (words.next()?, words.next()?);
-        let is_away = flags.split(',').any(|flag| matches!(flag, "fail" | "handshake" | "noaddr"));
+        let is_away = flags
+            .split(',')
+            .any(|flag| matches!(flag, "fail" | "handshake" | "noaddr"));
         let (address, rest) = address.split_once('@')?;
         let (ip, port) = address.rsplit_once(':')?;
-        let name = rest.split(',').nth(1).filter(|name| is_tls && !name.is_empty() && !name.contains('='));
+        let name = rest
+            .split(',')
+            .nth(1)
+            .filter(|name| is_tls && !name.is_empty() && !name.contains('='));
         // One that does not know its own address is the one that answered.
         let host = name.or(Some(ip)).filter(|host| !host.is_empty()).unwrap_or(&answered.0);
         (!is_away).then_some((host.to_owned(), port.parse().ok()?))

@@ -162,7 +162,10 @@ async fn users_are_written_once_and_again_after_a_restart_forgot_them() {
     assert_eq!(install.sync(&mut keeper, &["shop"], 5_000).await, 0);
     assert_eq!(install.sync(&mut keeper, &["shop", "bank"], 10_000).await, 1);
     redis.restart().await.unwrap();
-    assert_eq!(install.enter("shop").await.unwrap_err().kind(), ErrorKind::AuthenticationFailed);
+    assert_eq!(
+        install.enter("shop").await.unwrap_err().kind(),
+        ErrorKind::AuthenticationFailed
+    );
     assert_eq!(install.sync(&mut keeper, &["shop", "bank"], 15_000).await, 2);
     assert!(install.enter("shop").await.is_ok());
     // What somebody else did to a user is mended in time.
@@ -197,7 +200,10 @@ async fn users_of_namespaces_that_are_gone_go_after_ten_minutes_and_no_others() 
     install.sync(&mut keeper, &["bank"], 400_000 + TEN_MINUTES_MS - 1).await;
     assert!(install.enter("shop").await.is_ok());
     install.sync(&mut keeper, &["bank"], 400_000 + TEN_MINUTES_MS).await;
-    assert_eq!(install.enter("shop").await.unwrap_err().kind(), ErrorKind::AuthenticationFailed);
+    assert_eq!(
+        install.enter("shop").await.unwrap_err().kind(),
+        ErrorKind::AuthenticationFailed
+    );
     assert!(install.enter("bank").await.is_ok());
     assert!(other.enter("shop").await.is_ok(), "another install's");
     let users = redis.command("ACL USERS").await.unwrap();

@@ -32,20 +32,14 @@ const APP_LABELS: [&str; 3] = ["app", "app.kubernetes.io/name", "app.kubernetes.
 
 /// Everything that is wrong.
 pub(super) fn findings(case: &Case<'_>) -> Vec<Finding> {
-    let mut findings = Vec::new();
     if !case.injection.is_injected {
-        let fix = case
-            .injection
-            .fix
-            .as_deref()
-            .unwrap_or("change what the message names; the next pod is judged anew");
-        findings.push(Finding::new(uninjected(case), fix));
-    } else {
-        findings.extend(of_policy(case));
-        findings.extend(case.sidecar.and_then(|sidecar| of_sidecar(case, sidecar)));
-        findings.extend(case.sidecar.and_then(|sidecar| without_traffic(case, sidecar)));
+        let fix = case.injection.fix.as_deref();
+        let fix = fix.unwrap_or("change what the message names; the next pod is judged anew");
+        return vec![Finding::new(uninjected(case), fix)];
     }
-    findings
+    let of_sidecar = case.sidecar.and_then(|sidecar| of_sidecar(case, sidecar));
+    let traffic = case.sidecar.and_then(|sidecar| without_traffic(case, sidecar));
+    [of_policy(case), of_sidecar, traffic].into_iter().flatten().collect()
 }
 
 fn uninjected(case: &Case<'_>) -> String {
