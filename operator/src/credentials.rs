@@ -5,35 +5,17 @@
 use std::fmt;
 use std::sync::Arc;
 
-use llmcache_policy::{NamespaceKey, push};
+use llmcache_policy::push;
 use tokio::sync::watch;
-use zeroize::Zeroizing;
 
 use crate::facts::{Key, Namespace};
+use crate::install_secret::{self, InstallSecret};
 use crate::settings::Settings;
 use crate::stores::StoreBook;
 use crate::world::{World, Worlds};
 
 #[cfg(test)]
 mod tests;
-
-/// The install secret, and the one before it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct InstallSecret {
-    /// The secret in force.
-    pub current: Zeroizing<Vec<u8>>,
-    /// The secret before it, whose answers and bans are still read.
-    pub previous: Option<Zeroizing<Vec<u8>>>,
-}
-
-/// The keys of one namespace.
-#[derive(Clone, PartialEq, Eq)]
-pub struct NamespaceKeys {
-    /// The key in force.
-    pub current: NamespaceKey,
-    /// The key before it.
-    pub previous: Option<NamespaceKey>,
-}
 
 /// What is needed to make credentials, at one moment.
 #[derive(Clone)]
@@ -48,23 +30,12 @@ pub struct CredentialBook {
 /// Where the parts come from; each may change at any time.
 #[derive(Clone)]
 pub struct Sources {
-    /// The install secret; none = not made yet.
-    pub secret: watch::Receiver<Option<Arc<InstallSecret>>>,
+    /// The install secret.
+    pub secret: watch::Receiver<install_secret::State>,
     /// The stores.
     pub stores: watch::Receiver<Arc<StoreBook>>,
     /// Namespaces and their labels.
     pub worlds: Worlds,
-}
-
-impl InstallSecret {
-    /// The keys of a namespace by its uid; none where the secret is too short.
-    pub fn keys(&self, uid: &str) -> Option<NamespaceKeys> {
-        let previous = self.previous.as_ref();
-        Some(NamespaceKeys {
-            current: NamespaceKey::derive(&self.current, uid).ok()?,
-            previous: previous.and_then(|secret| NamespaceKey::derive(secret, uid).ok()),
-        })
-    }
 }
 
 impl CredentialBook {
@@ -121,7 +92,7 @@ pub async fn run(
     let mut epoch = 0;
     let mut before = None;
     loop {
-        let secret = sources.secret.borrow_and_update().clone();
+        let secret = sources.secret.borrow_and_update().ready().cloned();
         let stores = sources.stores.borrow_and_update().clone();
         let world = sources.worlds.borrow_and_update().clone();
         let parts = Some((secret.clone(), stores.clone()));
@@ -139,18 +110,6 @@ pub async fn run(
         if changed.is_err() {
             return;
         }
-    }
-}
-
-impl fmt::Debug for InstallSecret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("InstallSecret(redacted)")
-    }
-}
-
-impl fmt::Debug for NamespaceKeys {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("NamespaceKeys(redacted)")
     }
 }
 

@@ -10,6 +10,8 @@ use kube::ResourceExt as _;
 use kube::core::PartialObjectMeta;
 use llmcache_policy::names;
 
+use crate::opt_in::{self, Wish};
+
 /// Namespace and name; the namespace of a cluster-wide object is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key {
@@ -198,6 +200,12 @@ fn controller(metadata: &ObjectMeta) -> Option<OwnerReference> {
 }
 
 impl Pod {
+    /// What it says about a sidecar, in a namespace with these labels.
+    pub fn wish(&self, namespace: &BTreeMap<String, String>) -> Wish {
+        let label = namespace.get(names::ANNOTATION_INJECT).map(String::as_str);
+        opt_in::wish(|name| self.annotations.get(name).map(String::as_str), label)
+    }
+
     /// Whether it has our sidecar.
     pub fn is_injected(&self) -> bool {
         self.labels.contains_key(names::LABEL_INJECTED)

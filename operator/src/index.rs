@@ -7,11 +7,8 @@ use llmcache_crds::{LLMCacheInvalidation, LLMCachePolicy};
 
 use crate::facts::{ConfigMap, Key, LimitRange, Namespace, Owner, Pod};
 
-mod opt_in;
 #[cfg(test)]
 mod tests;
-
-pub use opt_in::{OptIn, opt_in};
 
 /// What a watch saw of one kind.
 #[derive(Clone, Debug)]

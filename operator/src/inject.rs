@@ -20,7 +20,6 @@ mod resources;
 mod skip;
 mod upstream;
 mod volumes;
-mod wish;
 
 pub use explain::{Controller, Explanation, State, explain};
 pub use limits::{Limit, Scope};
@@ -30,11 +29,13 @@ pub use quantity::Quantity;
 pub use resources::{Resources, Span};
 pub use skip::{Reason, Skip};
 
+use llmcache_policy::names::{ANNOTATION_FROM_OWNER, ANNOTATION_INJECT};
 use serde_json::Value;
 
 use annotation::Choice;
 use patch::pointer;
-use wish::Wish;
+
+use crate::opt_in::{self, Origin, Wish};
 
 /// What an install injects.
 #[derive(Clone, Debug)]
@@ -106,13 +107,29 @@ pub enum Outcome {
 
 /// Judges one pod as it is created, and says how to change it.
 pub fn pod(pod: &Value, context: &Context<'_>) -> Outcome {
-    match wish::wish(pod, context.namespace) {
+    match wish(pod, context.namespace) {
         Wish::Enabled(_) if pod["spec"].is_object() => inject(pod, context),
         Wish::Unclear { origin, word } => Outcome::Disabled {
-            warnings: vec![origin.warning(&word)],
+            warnings: vec![unclear(origin, &word)],
         },
         Wish::Enabled(_) | Wish::Disabled(_) | Wish::Absent => Outcome::Disabled { warnings: Vec::new() },
     }
+}
+
+/// The wish that holds for a pod.
+fn wish(pod: &Value, namespace: &Namespace) -> Wish {
+    opt_in::wish(|name| read::annotation(pod, name), namespace.word.as_deref())
+}
+
+/// What to tell somebody whose word is neither `enabled` nor `disabled`.
+fn unclear(origin: Origin, word: &str) -> String {
+    let (place, name) = match origin {
+        Origin::Pod => ("annotation", ANNOTATION_INJECT),
+        Origin::Owner => ("annotation", ANNOTATION_FROM_OWNER),
+        Origin::Namespace => ("namespace label", ANNOTATION_INJECT),
+    };
+    let word = read::quoted(word);
+    format!("{place} {name}: {word} is neither \"enabled\" nor \"disabled\", so nothing is injected; write \"enabled\"")
 }
 
 fn inject(pod: &Value, context: &Context<'_>) -> Outcome {

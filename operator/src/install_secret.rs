@@ -13,6 +13,7 @@ use futures_util::StreamExt as _;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, ObjectMeta, PostParams};
+use llmcache_policy::NamespaceKey;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tracing::{error, info, warn};
@@ -36,8 +37,17 @@ const RETRY: Duration = Duration::from_secs(5);
 pub struct InstallSecret {
     /// What keys are derived from.
     pub current: Zeroizing<[u8; LENGTH]>,
-    /// What they were derived from before.
+    /// What they were derived from before; answers and bans under those keys are still read.
     pub previous: Option<Zeroizing<[u8; LENGTH]>>,
+}
+
+/// The keys of one namespace.
+#[derive(Clone, PartialEq, Eq)]
+pub struct NamespaceKeys {
+    /// The key in force.
+    pub current: NamespaceKey,
+    /// The key before it.
+    pub previous: Option<NamespaceKey>,
 }
 
 /// What is known of it.
@@ -64,7 +74,23 @@ pub struct Unreadable {
 
 impl std::fmt::Debug for InstallSecret {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.write_str("InstallSecret(…)")
+        out.write_str("InstallSecret(redacted)")
+    }
+}
+
+impl std::fmt::Debug for NamespaceKeys {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("NamespaceKeys(redacted)")
+    }
+}
+
+impl State {
+    /// The secret in use, if there is one.
+    pub fn ready(&self) -> Option<&Arc<InstallSecret>> {
+        match self {
+            Self::Ready(secret) => Some(secret),
+            Self::Absent | Self::Unreadable(_) => None,
+        }
     }
 }
 
@@ -92,6 +118,15 @@ impl InstallSecret {
         Ok(Self {
             current: bytes(KEY)?,
             previous: data.contains_key(PREVIOUS).then(|| bytes(PREVIOUS)).transpose()?,
+        })
+    }
+
+    /// The keys of a namespace by its uid.
+    pub fn keys(&self, uid: &str) -> Option<NamespaceKeys> {
+        let previous = self.previous.as_ref();
+        Some(NamespaceKeys {
+            current: NamespaceKey::derive(&*self.current, uid).ok()?,
+            previous: previous.and_then(|secret| NamespaceKey::derive(&**secret, uid).ok()),
         })
     }
 
@@ -162,10 +197,7 @@ fn take(name: &str, secret: &Secret, state: &watch::Sender<State>) {
 
 /// Creates it, from what is in use if there is any; a replica that was quicker wins, and the watch brings what it made.
 async fn make(api: &Api<Secret>, name: &str, state: &watch::Sender<State>) -> bool {
-    let known = match &*state.borrow() {
-        State::Ready(known) => Some((**known).clone()),
-        State::Absent | State::Unreadable(_) => None,
-    };
+    let known = state.borrow().ready().map(|known| InstallSecret::clone(known));
     let made = match known.map_or_else(InstallSecret::generate, Ok) {
         Ok(made) => made,
         Err(error) => {

@@ -1,6 +1,6 @@
 //! Policies in, snapshots and sidecars out: watches → index → plan → push → status.
 //!
-//! [`mod@validate`], [`mod@compile`], [`index`], [`inject`], [`plan`] and [`settings`] are pure: they never touch a
+//! [`mod@validate`], [`mod@compile`], [`index`], [`inject`], [`mod@opt_in`], [`plan`] and [`settings`] are pure: they never touch a
 //! client or a clock.
 
 pub mod admin;
@@ -23,6 +23,7 @@ pub mod invalidation;
 pub mod lease;
 pub mod metrics;
 pub mod on_change;
+pub mod opt_in;
 pub mod plan;
 pub mod push;
 pub mod run;

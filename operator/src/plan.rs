@@ -11,7 +11,7 @@ use llmcache_crds::LLMCachePolicy;
 use llmcache_policy::Snapshot;
 
 use crate::facts::{Key, Pod};
-use crate::index::{Index, OptIn, opt_in};
+use crate::index::Index;
 use crate::settings::Settings;
 
 mod choose;
@@ -143,7 +143,7 @@ impl Planner {
             .namespaces
             .get(&namespace)
             .map_or(&no_labels, |known| &known.labels);
-        let wants = opt_in(&pod.annotations, labels) == OptIn::Enabled;
+        let wants = pod.wish(labels).is_enabled();
         if !wants && !pod.is_injected() {
             return None;
         }

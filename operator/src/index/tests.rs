@@ -77,31 +77,3 @@ fn the_owner_of_a_pod_is_the_one_that_people_know() {
     index.apply(owner("Deployment", "chat", None));
     assert_eq!(index.root_owner(&pod).unwrap().kind, "Deployment");
 }
-
-#[test]
-fn the_nearest_word_decides() {
-    let say = |pairs: &[(&str, &str)]| {
-        let pairs = pairs
-            .iter()
-            .map(|(name, value)| (format!("llmcache.dev/{name}"), (*value).to_owned()));
-        pairs.collect::<BTreeMap<_, _>>()
-    };
-    for (pod, namespace, expected) in [
-        (&[][..], &[][..], OptIn::Silent),
-        (&[], &[("inject", "enabled")], OptIn::Enabled),
-        (&[("inject", "disabled")], &[("inject", "enabled")], OptIn::Disabled),
-        (
-            &[("inject-from-owner", "disabled")],
-            &[("inject", "enabled")],
-            OptIn::Disabled,
-        ),
-        (
-            &[("inject", "enabled"), ("inject-from-owner", "disabled")],
-            &[],
-            OptIn::Enabled,
-        ),
-        (&[("inject", "yes")], &[("inject", "enabled")], OptIn::Unknown),
-    ] {
-        assert_eq!(opt_in(&say(pod), &say(namespace)), expected, "{pod:?} {namespace:?}");
-    }
-}

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::read::{list, quoted, text};
 use super::skip::Reason;
-use super::wish::{Origin, Wish, wish};
-use super::{Context, Outcome, container};
+use super::{Context, Outcome, container, wish};
+use crate::opt_in::{Origin, Wish};
 
 /// Free on every node of ours, and nobody else's by convention.
 const SPARE_PORT: u16 = 15481;
@@ -113,12 +113,7 @@ fn effective(pod: &Value, controller: Option<&Controller>, context: &Context<'_>
             _,
         )
         | (_, None) => found,
-        (_, Some("enabled")) => Wish::Enabled(Origin::Owner),
-        (_, Some("disabled")) => Wish::Disabled(Origin::Owner),
-        (_, Some(word)) => Wish::Unclear {
-            origin: Origin::Owner,
-            word: word.to_owned(),
-        },
+        (_, Some(word)) => Origin::Owner.says(word),
     }
 }
 

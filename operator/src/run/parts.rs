@@ -193,32 +193,16 @@ fn trust(place: &Place, lead: &Lead, tasks: &mut Tasks) -> Result<Trust, Ended> 
     })
 }
 
-type Secrets = watch::Receiver<Option<Arc<credentials::InstallSecret>>>;
+type Secrets = watch::Receiver<install_secret::State>;
 
 fn install_secret(place: &Place, lead: &Lead, tasks: &mut Tasks) -> Secrets {
     let api: Api<Secret> = Api::namespaced(place.client.clone(), &place.pod.pod_namespace);
-    let (tell, mut state) = watch::channel(install_secret::State::default());
+    let (tell, state) = watch::channel(install_secret::State::default());
     let leadership = lead.leadership.clone();
     spawn(tasks, "install secret", async move {
         install_secret::run(api, names::SECRET_INSTALL, leadership, tell).await
     });
-    let (told, secrets) = watch::channel(None);
-    spawn(tasks, "install secret's readers", async move {
-        loop {
-            let secret = match &*state.borrow_and_update() {
-                install_secret::State::Ready(secret) => Some(Arc::new(credentials::InstallSecret {
-                    current: secret.current.to_vec().into(),
-                    previous: secret.previous.as_ref().map(|previous| previous.to_vec().into()),
-                })),
-                install_secret::State::Absent | install_secret::State::Unreadable(_) => None,
-            };
-            told.send_replace(secret);
-            if state.changed().await.is_err() {
-                return;
-            }
-        }
-    });
-    secrets
+    state
 }
 
 type Stores = watch::Receiver<Arc<StoreBook>>;
@@ -538,7 +522,7 @@ fn serve_admin(
                 names::SECRET_TLS
             ));
         }
-        if secret.borrow().is_none() {
+        if secret.borrow().ready().is_none() {
             missing.push(format!(
                 "there is no install secret yet: the leader makes the Secret {}",
                 names::SECRET_INSTALL

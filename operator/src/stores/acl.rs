@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::StoreBook;
-use crate::credentials::InstallSecret;
+use crate::install_secret;
 use crate::world::Worlds;
 
 mod keeper;
@@ -27,7 +27,7 @@ pub use wanted::{User, Users, mark, wanted};
 /// Time between two looks at every server.
 const LOOK: Duration = Duration::from_secs(5);
 /// Longest time between two tries where a Redis does not answer.
-const MAX_PAUSE: Duration = Duration::from_secs(60);
+const MAX_PAUSE: Duration = Duration::from_mins(1);
 /// How long one look at one class may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -39,7 +39,7 @@ pub struct Sources {
     /// How classes are entered.
     pub stores: watch::Receiver<Arc<StoreBook>>,
     /// From which users are derived.
-    pub secret: watch::Receiver<Option<Arc<InstallSecret>>>,
+    pub secret: watch::Receiver<install_secret::State>,
     /// Whether this replica leads.
     pub leads: watch::Receiver<bool>,
 }
@@ -63,7 +63,7 @@ pub async fn run(mut sources: Sources, writes: IntCounterVec) {
         }
         let world = sources.worlds.borrow_and_update().clone();
         let stores = sources.stores.borrow_and_update().clone();
-        let secret = sources.secret.borrow_and_update().clone();
+        let secret = sources.secret.borrow_and_update().ready().cloned();
         if let Some(secret) = secret.filter(|_| world.is_complete) {
             let names: BTreeSet<String> = stores.classes().map(ToOwned::to_owned).collect();
             classes.retain(|name, _| names.contains(name));

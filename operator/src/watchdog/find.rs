@@ -9,7 +9,7 @@ use llmcache_policy::push::Sighting;
 use super::fix;
 use crate::events::Notice;
 use crate::facts::Pod;
-use crate::index::{OptIn, opt_in};
+use crate::opt_in::Wish;
 use crate::plan::Placed;
 use crate::world::World;
 
@@ -136,7 +136,7 @@ fn is_deaf(world: &World, pod: &Pod) -> bool {
         .is_some_and(|placed| placed.pod.is_injected());
     let says = [names::ANNOTATION_INJECT, names::ANNOTATION_FROM_OWNER];
     let is_silent = !says.iter().any(|name| pod.annotations.contains_key(*name));
-    is_silent && !is_injected && opt_in(&pod.annotations, fix::namespace_labels(world, pod)) == OptIn::Silent
+    is_silent && !is_injected && pod.wish(fix::namespace_labels(world, pod)) == Wish::Absent
 }
 
 fn missing(world: &World, placed: &Placed, now_ms: i64, findings: &mut Findings) {

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod images;
+mod story;
 
 use llmcache_tests::kit::{Cluster, Level, Namespace};
 

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use llmcache_operator::credentials::InstallSecret;
 use llmcache_operator::facts::{Key, Namespace};
 use llmcache_operator::index::{Change, Delta};
+use llmcache_operator::install_secret::InstallSecret;
 use llmcache_operator::plan::Planner;
 use llmcache_operator::settings::Settings;
 use llmcache_operator::stores::StoreBook;
@@ -28,7 +28,7 @@ struct Install {
 
 impl Install {
     /// `redis` is the class's value without login and certificates.
-    fn new(secret: &str, redis: &str, ca: Option<Vec<u8>>) -> Self {
+    fn new(secret: [u8; 32], redis: &str, ca: Option<Vec<u8>>) -> Self {
         let tls = ca.as_ref().map_or("", |_| "tls: {enabled: true, caSecret: ca}, ");
         let class = format!("fast: {{redis: {{{redis}, {tls}secretName: login, credentials: perNamespace}}}}");
         let settings = format!("sidecar: {{image: \"s:1\"}}\nstoreClasses: {{{class}}}\n");
@@ -38,7 +38,7 @@ impl Install {
         let secrets = [login].into_iter().chain(ca).collect();
         Self {
             secret: InstallSecret {
-                current: secret.as_bytes().to_vec().into(),
+                current: secret.into(),
                 previous: None,
             },
             stores: StoreBook::new(Arc::new(Settings::parse(&settings).unwrap()), "system", secrets),
@@ -102,7 +102,7 @@ fn uid(namespace: &str) -> String {
     format!("uid-{namespace}")
 }
 
-const SECRET: &str = "an install secret of some length";
+const SECRET: [u8; 32] = *b"an install secret of some length";
 
 fn single(redis: &Redis) -> Install {
     Install::new(SECRET, &format!("addresses: ['{}']", redis.address()), None)
@@ -180,11 +180,7 @@ async fn users_are_written_once_and_again_after_a_restart_forgot_them() {
 async fn users_of_namespaces_that_are_gone_go_after_ten_minutes_and_no_others() {
     let redis = Redis::start_with(&[&format!("requirepass {PASSWORD}")]).await.unwrap();
     let install = single(&redis);
-    let other = Install::new(
-        "another install's secret",
-        &format!("addresses: ['{}']", redis.address()),
-        None,
-    );
+    let other = Install::new([7; 32], &format!("addresses: ['{}']", redis.address()), None);
     other.sync(&mut Keeper::default(), &["shop"], 0).await;
     redis
         .command("ACL SETUSER llmcache-made-by-hand on nopass")

@@ -4,6 +4,7 @@ use zeroize::Zeroizing;
 use super::*;
 use crate::facts::{Key, Namespace, Pod};
 use crate::index::{Change, Delta};
+use crate::install_secret::InstallSecret;
 use crate::plan::Planner;
 use crate::settings::Settings;
 use crate::world::World;
@@ -11,7 +12,7 @@ use crate::world::World;
 const SECRET: &str = "an install secret of some length";
 
 fn secret(previous: Option<&str>) -> InstallSecret {
-    let bytes = |text: &str| Zeroizing::new(text.as_bytes().to_vec());
+    let bytes = |text: &str| Zeroizing::new(text.as_bytes().try_into().unwrap());
     InstallSecret {
         current: bytes(SECRET),
         previous: previous.map(bytes),
@@ -73,7 +74,7 @@ fn namespaces_with_a_policy_or_pod_of_the_class_have_a_user() {
 
 #[test]
 fn a_user_reaches_its_namespaces_keys_alone_and_carries_the_mark() {
-    let secret = secret(Some("the secret that was before it"));
+    let secret = secret(Some("the secret that was before it..."));
     let users = wanted(&world(""), "fast", &secret);
     let User(rules) = &users[&user("shop")];
     let keys = secret.keys("uid-shop").unwrap();
@@ -95,12 +96,12 @@ fn a_user_reaches_its_namespaces_keys_alone_and_carries_the_mark() {
 #[test]
 fn installs_have_different_marks() {
     let other = InstallSecret {
-        current: Zeroizing::new(b"another install's secret".to_vec()),
+        current: Zeroizing::new([7; 32]),
         previous: None,
     };
     assert_ne!(mark(&secret(None)), mark(&other));
     assert_eq!(
         mark(&secret(None)),
-        mark(&secret(Some("the secret that was before it")))
+        mark(&secret(Some("the secret that was before it...")))
     );
 }

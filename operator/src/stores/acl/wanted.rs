@@ -6,8 +6,8 @@ use std::fmt;
 use llmcache_policy::redis_acl;
 use sha2::{Digest as _, Sha256};
 
-use crate::credentials::InstallSecret;
 use crate::facts::Key;
+use crate::install_secret::InstallSecret;
 use crate::plan::{Order, Program};
 use crate::world::World;
 
