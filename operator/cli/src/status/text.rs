@@ -133,7 +133,7 @@ fn dollars(traffic: &Traffic) -> String {
     let net = tally.gross() - tally.costs();
     let row = |name: &str, usd: crate::usd::Usd| [name.to_owned(), usd.to_string()];
     let mut rows = vec![
-        ["dollars", ""].map(String::from),
+        ["dollars", "$"].map(String::from),
         row("without llmcache", tally.actual + net),
     ];
     rows.extend(

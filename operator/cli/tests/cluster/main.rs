@@ -207,7 +207,7 @@ async fn explain_names_the_fix_where_no_policy_matches_and_where_no_request_came
     for line in [
         "problem: no policy matches: the namespace has none; everything passes through",
         "kubectl apply -f -",
-        "problem: no request seen since start: either the app has made no call yet, or its base URL is set in code",
+        "problem: no request seen since start: base URL set in code, or no call made yet",
         "kubectl -n shop exec chat-1 -- env | grep BASE_URL",
     ] {
         assert!(ran.out.contains(line), "{line} not in {}\n{}", ran.out, ran.err);

@@ -127,7 +127,7 @@ fn without_traffic(case: &Case<'_>, sidecar: &Sidecar) -> Option<Finding> {
     }
     let (namespace, name) = (&case.pod.key.namespace, &case.pod.key.name);
     Some(Finding::new(
-        "no request seen since start: either the app has made no call yet, or its base URL is set in code",
+        "no request seen since start: base URL set in code, or no call made yet",
         format!(
             "take base_url / baseURL out of the program, so that the SDK reads ANTHROPIC_BASE_URL and OPENAI_BASE_URL; \
              kubectl -n {namespace} exec {name} -- env | grep BASE_URL shows where they point"
