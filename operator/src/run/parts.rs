@@ -264,6 +264,7 @@ impl Feeds {
             order,
             credentials,
             bans: self.bans.borrow().for_namespace(&identity.namespace).to_vec(),
+            awaited: self.bans.borrow().awaited(&identity.namespace),
             trust: trust.unwrap_or_default(),
         }
     }
