@@ -28,8 +28,10 @@ mod tests;
 mod write;
 
 pub use book::{BanBook, MAX_BANS};
-pub use judge::{Outcome, Verdict, judge};
+pub use judge::{Outcome, Verdict};
 pub use outdated::outdated;
+
+use judge::judge;
 
 /// Label of an invalidation that a policy's `onChange` made: the policy's name, cut to what a label may hold.
 pub const LABEL_ON_CHANGE: &str = "llmcache.dev/on-change";

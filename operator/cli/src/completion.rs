@@ -84,10 +84,11 @@ pub(crate) fn complete(words: &Words) -> Result<(), Failure> {
 
 fn script(shell: Shell) -> String {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut command(), PROGRAM, &mut script);
+    clap_complete::generate(shell, &mut Cli::command(), PROGRAM, &mut script);
     String::from_utf8_lossy(&script).into_owned()
 }
 
+/// The commands with everything that the flags before them add.
 fn command() -> Command {
     let mut command = Cli::command();
     command.build();

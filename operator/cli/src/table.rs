@@ -6,10 +6,6 @@ pub(crate) enum Align {
     /// Words.
     Left,
     /// Numbers.
-    #[cfg_attr(
-        not(feature = "local"),
-        expect(dead_code, reason = "only `cost` compares columns of numbers alone")
-    )]
     Right,
 }
 

@@ -55,7 +55,7 @@ struct Tally {
 }
 
 /// The status to write for an object, if it is not written already; `leading_ms` is when this replica began to lead.
-pub fn judge(
+pub(super) fn judge(
     object: &LLMCacheInvalidation,
     world: &World,
     sightings: &HashMap<String, Sighting>,

@@ -27,7 +27,7 @@ pub use wanted::{User, Users, mark, wanted};
 /// Time between two looks at every server.
 const LOOK: Duration = Duration::from_secs(5);
 /// Longest time between two tries where a Redis does not answer.
-const MAX_PAUSE: Duration = Duration::from_secs(60);
+const MAX_PAUSE: Duration = Duration::from_mins(1);
 /// How long one look at one class may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
 

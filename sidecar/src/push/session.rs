@@ -111,7 +111,13 @@ impl<'a> Session<'a> {
                     Err(status) if status.code() == Code::Unavailable => return End::Clean,
                     Err(status) => return End::Failed(said(&status)),
                 },
-                Some(Ok(result)) = self.bans.join_next() => self.say(up::Body::BanResult(result)).await,
+                Some(result) = self.bans.join_next() => match result {
+                    Ok(result) => self.say(up::Body::BanResult(result)).await,
+                    Err(error) => {
+                        tracing::error!(%error, "a ban broke down; it is obeyed when it is told again");
+                        Ok(())
+                    }
+                },
                 _ = tick.tick() => self.tick().await,
             };
             if let Err(end) = done {

@@ -53,7 +53,8 @@ struct Desk {
     bearers: Mutex<Vec<String>>,
     greeting: Mutex<Vec<Vec<u8>>>,
     refuse: Mutex<Option<Status>>,
-    open: Mutex<Option<mpsc::Sender<Result<Vec<u8>, Status>>>>,
+    /// Of each connection that is open, the latest last.
+    open: Mutex<Vec<mpsc::Sender<Result<Vec<u8>, Status>>>>,
     connections: AtomicU64,
     nonces: AtomicU64,
     is_deaf: std::sync::atomic::AtomicBool,
@@ -125,14 +126,14 @@ impl Operator {
 
     /// Says these bytes as one message.
     pub async fn say_raw(&self, message: Vec<u8>) -> anyhow::Result<()> {
-        let open = self.desk.open.lock().clone();
+        let open = self.desk.open.lock().last().cloned();
         let open = open.context("no sidecar is connected")?;
         open.send(Ok(message)).await.context("the sidecar hung up")
     }
 
     /// Ends the latest connection cleanly.
     pub fn close(&self) {
-        self.desk.open.lock().take();
+        self.desk.open.lock().pop();
     }
 
     /// Offers a snapshot; gives its nonce.
@@ -218,7 +219,7 @@ impl Operator {
 impl Drop for Operator {
     fn drop(&mut self) {
         self.tasks.iter().for_each(JoinHandle::abort);
-        self.close();
+        self.desk.open.lock().clear();
     }
 }
 
@@ -275,7 +276,10 @@ impl StreamingService<Up> for Desks {
                 // There is room for them.
                 let _ = say.try_send(Ok(message.clone()));
             }
-            *desk.open.lock() = Some(say);
+            let mut open = desk.open.lock();
+            open.retain(|known| !known.is_closed());
+            open.push(say);
+            drop(open);
             tokio::spawn(listen(desk, connection, request.into_inner()));
             Ok(Response::new(ReceiverStream::new(said)))
         })

@@ -170,10 +170,8 @@ async fn an_account_without_rights_is_told_what_it_needs() -> anyhow::Result<()>
     let Some(namespace) = namespace("rights").await? else {
         return Ok(());
     };
-    let kubectl = namespace
-        .cluster
-        .kubectl(&["create", "serviceaccount", "nobody", "-n", &namespace.name]);
-    kubectl.await?.ok()?;
+    let account = ["create", "serviceaccount", "nobody", "-n", &namespace.name];
+    namespace.cluster.kubectl(&account).await?.ok()?;
     let token = ["create", "token", "nobody", "-n", &namespace.name];
     let token = namespace.cluster.kubectl(&token).await?.ok()?;
     let view = ["config", "view", "--raw", "--minify", "--flatten", "-o", "json"];

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod images;
+mod story;
+mod upgrade;
 
 use llmcache_tests::kit::{Cluster, Level, Namespace};
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use llmcache_policy::push::{Snapshot, down};
-use llmcache_tests::kit::{Call, metric, question};
+use llmcache_tests::kit::{Call, eventually, metric, question};
 use serde_json::json;
 
 use super::{MODEL, Scene, compiled, says, snapshot, written};
@@ -35,11 +35,11 @@ async fn a_sidecar_connects_executes_and_acks() {
         metric(&page, "llmcache_policy_info", &[&format!("revision=\"{revision}\"")]),
         1.0
     );
-    assert_eq!(
-        scene.operator.reports().len(),
-        2,
-        "one at the start, one for the layers that changed"
-    );
+    eventually("one report at the start, one for the layers that changed", async || {
+        scene.operator.reports().len() == 2
+    })
+    .await
+    .unwrap();
 }
 
 #[tokio::test]
@@ -134,7 +134,7 @@ async fn a_lower_ttl_and_max_age_reach_what_is_stored() {
     assert!(hit.is_hit() && ttl(&hit) <= 3_600, "{}", hit.cache_status());
     let short = "  ttlClasses: [{name: dynamic, ttl: 1s, staleWhileRevalidate: 1s}]\n  resultCache: {maxAge: 1s}";
     scene.apply(4, short).await.unwrap();
-    llmcache_tests::kit::eventually("the answer is too old", async || {
+    eventually("the answer is too old", async || {
         !scene.ask("one?").await.unwrap().is_hit()
     })
     .await
