@@ -66,6 +66,7 @@ pub fn status(facts: &Facts<'_>, health: &mut Health) -> LLMCachePolicyStatus {
             .iter()
             .filter_map(|pod| facts.sightings.get(&pod.uid)?.report.as_ref())
     };
+    health.recall(&before.conditions);
     let written = [
         accepted(judged),
         programmed(facts, &counts, &before),

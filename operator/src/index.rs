@@ -15,6 +15,8 @@ mod tests;
 pub enum Delta<T> {
     /// All objects there are, after a first or repeated list.
     All(Vec<T>),
+    /// All objects there are, and the names of others that cannot be read: what was known of those stays.
+    AllBut(Vec<T>, Vec<Key>),
     /// One object is new or changed.
     One(Box<T>),
     /// One object is gone.
@@ -132,6 +134,7 @@ impl<T> Delta<T> {
     pub fn map<U>(self, convert: impl Fn(T) -> U) -> Delta<U> {
         match self {
             Self::All(objects) => Delta::All(objects.into_iter().map(convert).collect()),
+            Self::AllBut(objects, unreadable) => Delta::AllBut(objects.into_iter().map(convert).collect(), unreadable),
             Self::One(object) => Delta::One(Box::new(convert(*object))),
             Self::Gone(key) => Delta::Gone(key),
         }
@@ -141,11 +144,12 @@ impl<T> Delta<T> {
 /// Puts a delta into a table; whether it was everything there is.
 fn take<T: Keyed>(table: &mut Table<T>, delta: Delta<T>) -> bool {
     match delta {
-        Delta::All(objects) => {
-            *table = objects
-                .into_iter()
-                .map(|object| (object.key(), Arc::new(object)))
-                .collect();
+        Delta::All(objects) => return take(table, Delta::AllBut(objects, Vec::new())),
+        Delta::AllBut(objects, unreadable) => {
+            let known = unreadable.into_iter().filter_map(|key| table.remove_entry(&key));
+            let known: Vec<_> = known.collect();
+            let objects = objects.into_iter().map(|object| (object.key(), Arc::new(object)));
+            *table = objects.chain(known).collect();
             return true;
         }
         Delta::One(object) => {

@@ -113,6 +113,11 @@ impl Planner {
             known.insert(uid, entry);
         }
         self.known = known;
+        self.defaults.retain(|name, _| {
+            let name = name.clone();
+            let namespace = String::new();
+            index.namespaces.contains_key(&Key { namespace, name })
+        });
         let mut pods = HashMap::new();
         for pod in index.pods.values() {
             if let Some(placed) = self.place(pod, index, settings, &mut policies, now_ms) {

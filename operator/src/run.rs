@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 
 use crate::settings::Settings;
 
+mod feeds;
 mod parts;
 mod server;
 mod told;

@@ -1,6 +1,6 @@
 //! Every sidecar that is connected, here or to another replica, and what it said last.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use llmcache_policy::push::{BanResult, Report, Sighting, Sightings};
@@ -12,8 +12,8 @@ mod tests;
 
 /// Replicas whose word is kept; more than two are unusual.
 const MAX_REPLICAS: usize = 16;
-/// Results of bans that are kept for each sidecar.
-const MAX_RESULTS: usize = 64;
+/// Results of bans that are kept for each sidecar: of every ban that it may be told.
+const MAX_RESULTS: usize = crate::invalidation::MAX_BANS;
 /// A replica that was silent for longer is not believed any more, milliseconds.
 pub const REPLICA_SILENCE_MS: i64 = 5_000;
 
@@ -152,6 +152,15 @@ impl Entry {
         });
     }
 
+    /// It is told another revision, so that what it executes is not known until it answers.
+    pub fn offered(&self) {
+        self.change(|sighting| {
+            sighting.acked = None;
+            sighting.nacked.clear();
+            sighting.nack_reason.clear();
+        });
+    }
+
     /// It reports its state.
     pub fn reported(&self, report: Report) {
         self.change(|sighting| sighting.report = Some(report));
@@ -167,6 +176,22 @@ impl Entry {
             }
             results.push(result);
         });
+    }
+
+    /// Only the results of these bans matter still.
+    pub fn forget_results_but(&self, awaited: &BTreeSet<String>) {
+        let is_outdated = |result: &BanResult| !awaited.contains(&result.id);
+        let has_outdated = |own: &Own| own.sighting.ban_results.iter().any(is_outdated);
+        if self
+            .sidecars
+            .inner
+            .lock()
+            .own
+            .get(&self.pod_uid)
+            .is_some_and(has_outdated)
+        {
+            self.change(|sighting| sighting.ban_results.retain(|result| !is_outdated(result)));
+        }
     }
 
     fn change(&self, change: impl FnOnce(&mut Sighting)) {

@@ -100,6 +100,11 @@ pub fn start(
             "" => Api::all(client.clone()),
             name => Api::namespaced(client.clone(), name),
         };
+        // Empty until it is listed: one whose Role went with its namespace must not keep all else from being told.
+        let empty = Change::ConfigMaps(namespace.clone(), Delta::All(Vec::new()));
+        if changes.try_send(empty).is_err() {
+            tracing::debug!(namespace, "its ConfigMaps are waited for");
+        }
         metadata::<core::ConfigMap>(tasks, &sink, "configmaps", api, all(), move |delta| {
             Change::ConfigMaps(namespace.clone(), delta.map(Into::into))
         });
@@ -188,7 +193,7 @@ async fn pump<K, T>(
 ) where
     K: Resource<DynamicType = ()>,
 {
-    let mut listing = Vec::new();
+    let (mut listing, mut unreadable) = (Vec::new(), Vec::new());
     loop {
         let event = match events.next().await {
             Some(Ok(event)) => event,
@@ -203,13 +208,19 @@ async fn pump<K, T>(
         let delta = match event {
             Event::Init => {
                 listing.clear();
+                unreadable.clear();
                 continue;
             }
             Event::InitApply(object) => {
-                listing.extend(read(sink, object));
+                let key = Key::of(object.meta());
+                match read(sink, object) {
+                    Some(object) => listing.push(object),
+                    None => unreadable.push(key),
+                }
                 continue;
             }
-            Event::InitDone => Delta::All(std::mem::take(&mut listing)),
+            Event::InitDone if unreadable.is_empty() => Delta::All(std::mem::take(&mut listing)),
+            Event::InitDone => Delta::AllBut(std::mem::take(&mut listing), std::mem::take(&mut unreadable)),
             Event::Apply(object) => match read(sink, object) {
                 Some(object) => Delta::One(Box::new(object)),
                 None => continue,
@@ -234,5 +245,34 @@ impl Sink {
                 None
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake_api::{FakeApi, Fault};
+    use crate::index::Index;
+
+    #[tokio::test]
+    async fn config_maps_that_cannot_be_listed_keep_nobody_waiting() {
+        let api = FakeApi::default();
+        api.fail_always(Some(Fault::Hang));
+        let (changes, mut waiting) = mpsc::channel(8);
+        let metrics = Watching::new(&prometheus::Registry::new()).unwrap();
+        let mut tasks = JoinSet::new();
+        let gone = ["gone".to_owned()];
+        let number = start(
+            &api.client(),
+            &mut tasks,
+            &changes,
+            &gone,
+            &Progress::default(),
+            &metrics,
+        );
+        let mut index = Index::default();
+        index.apply(waiting.recv().await.unwrap());
+        assert_eq!((number, index.listed()), (12, 1));
+        assert!(index.watches_config_maps("gone") && !index.watches_config_maps("shop"));
     }
 }

@@ -1,5 +1,6 @@
 //! The condition `Healthy`: what sidecars report, over an hour, and only when it lasted.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use llmcache_crds::status::{condition, reason};
 use llmcache_policy::push::Report;
 
@@ -13,6 +14,7 @@ const LEAST_LOSS: i64 = 10_000_000;
 /// What the condition of one policy says, and what it is about to.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Health {
+    is_begun: bool,
     said: Option<Ill>,
     next: Option<(Option<Ill>, i64)>,
 }
@@ -24,6 +26,22 @@ struct Ill {
 }
 
 impl Health {
+    /// Goes on, the first time, from what the leader before said: it knew for how long.
+    pub(super) fn recall(&mut self, before: &[Condition]) {
+        if std::mem::replace(&mut self.is_begun, true) {
+            return;
+        }
+        let said = before
+            .iter()
+            .find(|known| known.type_ == condition::HEALTHY && known.status == "False");
+        let ills = [reason::FALSE_HIT_BUDGET, reason::NET_LOSS, reason::STORE_UNREACHABLE];
+        self.said = said.and_then(|said| {
+            let reason = ills.into_iter().find(|ill| *ill == said.reason)?;
+            let message = said.message.clone();
+            Some(Ill { reason, message })
+        });
+    }
+
     /// What the condition says now: a state counts after it lasted ten minutes.
     pub(super) fn judge<'a>(&mut self, reports: impl Iterator<Item = &'a Report>, now_ms: i64) -> Said {
         let seen = examine(reports);
@@ -138,5 +156,20 @@ mod tests {
         let losers = [report(true, 1, 1), report(true, 0, 100_000_000)];
         health.judge(losers.iter(), LASTS_MS);
         assert_eq!(health.judge(losers.iter(), 2 * LASTS_MS).reason, reason::NET_LOSS);
+    }
+
+    #[test]
+    fn the_next_leader_goes_on_from_what_was_said() {
+        let mut health = Health::default();
+        let ill = [report(false, 0, 0)];
+        health.judge(ill.iter(), 0);
+        let said = health.judge(ill.iter(), LASTS_MS).condition(Some(1), &[], LASTS_MS);
+        let mut next = Health::default();
+        next.recall(std::slice::from_ref(&said));
+        // Before the sidecars are heard nothing is known to be wrong, and that has to last as well.
+        assert_eq!(next.judge([].iter(), 0).reason, reason::STORE_UNREACHABLE);
+        assert_eq!(next.judge(ill.iter(), LASTS_MS).reason, reason::STORE_UNREACHABLE);
+        next.recall(&[]);
+        assert_eq!(next.judge(ill.iter(), LASTS_MS).reason, reason::STORE_UNREACHABLE);
     }
 }

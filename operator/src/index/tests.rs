@@ -77,3 +77,24 @@ fn the_owner_of_a_pod_is_the_one_that_people_know() {
     index.apply(owner("Deployment", "chat", None));
     assert_eq!(index.root_owner(&pod).unwrap().kind, "Deployment");
 }
+
+#[test]
+fn what_cannot_be_read_in_a_later_list_stays_as_it_was_known() {
+    let policy = |name: &str, generation: i64| -> LLMCachePolicy {
+        let metadata = serde_json::json!({"namespace": "shop", "name": name, "generation": generation});
+        let policy = serde_json::json!({"apiVersion": "llmcache.dev/v1alpha1", "kind": "LLMCachePolicy",
+            "metadata": metadata, "spec": {}});
+        serde_json::from_value(policy).unwrap()
+    };
+    let mut index = Index::default();
+    let first = vec![policy("a", 1), policy("b", 1), policy("c", 1)];
+    index.apply(Change::Policies(Delta::All(first)));
+    let unreadable = vec![key("b"), key("never-known")];
+    index.apply(Change::Policies(Delta::AllBut(vec![policy("a", 2)], unreadable)));
+    let known = index
+        .policies
+        .iter()
+        .map(|(key, policy)| (key.name.as_str(), policy.metadata.generation));
+    assert_eq!(known.collect::<Vec<_>>(), [("a", Some(2)), ("b", Some(1))]);
+    assert_eq!(index.listed(), 1);
+}

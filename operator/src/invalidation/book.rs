@@ -1,7 +1,7 @@
 //! The bans that each namespace's sidecars are sent. Pure.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use llmcache_crds::LLMCacheInvalidation;
 use llmcache_crds::invalidation::{Layer, condition, reason};
@@ -14,16 +14,27 @@ use crate::index::Index;
 
 /// Most bans that a namespace's sidecars are sent, the newest.
 pub const MAX_BANS: usize = 256;
-/// Time for which a complete ban is still sent, milliseconds: a sidecar that was cut off for less learns of it. As long as
-/// answers live by default, for one that is cut off serves what its process keeps.
-pub(super) const AFTERGLOW_MS: i64 = 168 * 3_600_000;
+/// Longest life of any answer, milliseconds: the largest `maxAge`. For so long a complete ban is still sent, since a
+/// sidecar that was away may hold what it forbids, and so may the store of a policy that nobody executed meanwhile.
+pub(super) const LONGEST_LIFE_MS: i64 = 90 * 24 * 3_600_000;
+/// Time for which a complete dry run is still sent, milliseconds.
+const DRY_MS: i64 = 600_000;
 
-/// Bans by namespace, in the order in which they were written.
+/// Bans by namespace.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct BanBook(BTreeMap<String, Vec<Ban>>);
+pub struct BanBook(BTreeMap<String, Chapter>);
+
+/// The bans of one namespace.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Chapter {
+    /// In the order in which they were written.
+    bans: Vec<Ban>,
+    /// Names of those that are not known to be complete.
+    awaited: BTreeSet<String>,
+}
 
 impl BanBook {
-    /// The bans of all objects that are not known to be complete, or were completed lately.
+    /// The bans of all objects that are not known to be complete, or that may matter still.
     pub fn of(index: &Index, now_ms: i64) -> Self {
         let mut objects: BTreeMap<&str, Vec<(&Key, &LLMCacheInvalidation)>> = BTreeMap::new();
         for (key, object) in &index.invalidations {
@@ -31,28 +42,75 @@ impl BanBook {
                 objects.entry(&key.namespace).or_default().push((key, object));
             }
         }
-        let bans = objects.into_iter().map(|(namespace, mut objects)| {
-            objects.sort_by_key(|(key, object)| (Reverse(created(object)), *key));
-            objects.truncate(MAX_BANS);
-            let bans = objects.into_iter().rev().map(|(_, object)| ban(object)).collect();
-            (namespace.to_owned(), bans)
-        });
-        Self(bans.collect())
+        let chapters = objects
+            .into_iter()
+            .map(|(namespace, objects)| (namespace.to_owned(), Chapter::of(objects)));
+        Self(chapters.collect())
     }
 
     /// The bans for the sidecars of a namespace, at most [`MAX_BANS`].
     pub fn for_namespace(&self, namespace: &str) -> &[Ban] {
-        self.0.get(namespace).map_or(&[], Vec::as_slice)
+        self.0.get(namespace).map_or(&[], |chapter| &chapter.bans)
+    }
+
+    /// Names of those of them whose results matter still.
+    pub fn awaited(&self, namespace: &str) -> BTreeSet<String> {
+        self.0
+            .get(namespace)
+            .map(|chapter| chapter.awaited.clone())
+            .unwrap_or_default()
     }
 }
 
-/// A ban that found no sidecar has not reached the shared store either, so that the next sidecar is to obey it.
-fn is_sent(object: &LLMCacheInvalidation, now_ms: i64) -> bool {
-    let Some(since_ms) = true_since(object, condition::COMPLETE) else {
-        return true;
+impl Chapter {
+    /// What sidecars have yet to obey comes first; of the rest the newest, but none that a newer one repeats.
+    fn of(mut objects: Vec<(&Key, &LLMCacheInvalidation)>) -> Self {
+        objects.sort_by_key(|(key, object)| (!is_awaited(object), Reverse(created(object)), *key));
+        let mut sent: Vec<(i64, &Key, Ban)> = Vec::new();
+        let mut awaited = BTreeSet::new();
+        for (key, object) in objects {
+            let (ban, at_ms) = (ban(object), created(object));
+            let is_repeated = |(known_ms, _, known): &(i64, &Key, Ban)| *known_ms > at_ms && is_same(known, &ban);
+            if is_awaited(object) {
+                awaited.insert(ban.id.clone());
+            } else if sent.iter().any(is_repeated) {
+                continue;
+            }
+            sent.push((at_ms, key, ban));
+            if sent.len() == MAX_BANS {
+                break;
+            }
+        }
+        sent.sort_by_key(|(at_ms, key, _)| (*at_ms, Reverse(*key)));
+        Self {
+            bans: sent.into_iter().map(|(_, _, ban)| ban).collect(),
+            awaited,
+        }
+    }
+}
+
+/// Whether two bans forbid the same.
+fn is_same(one: &Ban, other: &Ban) -> bool {
+    let nameless = |ban: &Ban| Ban {
+        id: String::new(),
+        ..ban.clone()
     };
-    let found_nobody = find(object, condition::COMPLETE).is_some_and(|complete| complete.reason == reason::NO_SIDECARS);
-    found_nobody || now_ms - since_ms < AFTERGLOW_MS
+    nameless(one) == nameless(other)
+}
+
+fn is_sent(object: &LLMCacheInvalidation, now_ms: i64) -> bool {
+    let life_ms = match object.spec.dry_run {
+        Some(true) => DRY_MS,
+        _ => LONGEST_LIFE_MS,
+    };
+    let since_ms = true_since(object, condition::COMPLETE);
+    is_awaited(object) || since_ms.is_some_and(|since_ms| now_ms - since_ms < life_ms)
+}
+
+/// A ban that found no sidecar has not reached the shared store either, so that the next sidecar is to obey it.
+fn is_awaited(object: &LLMCacheInvalidation) -> bool {
+    let complete = find(object, condition::COMPLETE).filter(|known| known.status == "True");
+    complete.is_none_or(|known| known.reason == reason::NO_SIDECARS)
 }
 
 /// The ban that an object is.

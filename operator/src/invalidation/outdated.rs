@@ -1,18 +1,20 @@
 //! Invalidations that a policy's `onChange` made and that are of no use any more. Pure.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use llmcache_crds::LLMCacheInvalidation;
 use llmcache_crds::invalidation::{condition, reason};
 
+use super::book::LONGEST_LIFE_MS;
 use super::condition::{created, find, true_since};
 use super::{LABEL_ON_CHANGE, is_own};
 use crate::index::Index;
 
-/// Time for which a complete one is kept, milliseconds: until it is not sent any more.
-const KEPT_MS: i64 = super::book::AFTERGLOW_MS;
+/// Time for which a complete one is kept to be looked at, milliseconds; the newest of each pattern is kept for as long
+/// as it may matter.
+const KEPT_MS: i64 = 24 * 3_600_000;
 /// Most that are kept of one policy, however young the complete ones are.
 const MAX_KEPT: usize = 128;
 
@@ -28,9 +30,12 @@ pub fn outdated(index: &Index, now_ms: i64) -> Vec<Arc<LLMCacheInvalidation>> {
     let mut outdated = Vec::new();
     for objects in own.values_mut() {
         objects.sort_by_key(|object| Reverse(created(object)));
+        let mut patterns = BTreeSet::new();
         for (place, object) in objects.iter().enumerate() {
+            let is_newest = patterns.insert(&object.spec.pattern);
             let Some(since_ms) = ended_ms(object) else { continue };
-            if place >= MAX_KEPT || now_ms - since_ms >= KEPT_MS {
+            let kept_ms = if is_newest { LONGEST_LIFE_MS } else { KEPT_MS };
+            if place >= MAX_KEPT || now_ms - since_ms >= kept_ms {
                 outdated.push(Arc::clone(object));
             }
         }

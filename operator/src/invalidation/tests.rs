@@ -256,7 +256,7 @@ fn a_named_policy_or_entry_is_for_the_sidecars_of_that_policy_alone() {
 }
 
 #[test]
-fn the_book_has_what_is_not_complete_or_was_lately() {
+fn the_book_has_what_is_not_complete_or_may_matter_still() {
     let mut a = ban(
         "a",
         &json!({"pattern": "*", "olderThan": "1h30m", "layer": "ResultCache", "dryRun": true}),
@@ -272,12 +272,18 @@ fn the_book_has_what_is_not_complete_or_was_lately() {
     );
     assert_eq!((ban.older_than_ms, ban.dry_run), (Some(5_400_000), true));
     assert_eq!(fresh.for_namespace("bank"), []);
+    assert_eq!(fresh.awaited("shop").into_iter().collect::<Vec<_>>(), ["uid-a"]);
 
     let sidecars = [sighting("x", Some((1, false, "")))];
     a.status = Some(late(&a, &World::default(), &sidecars).unwrap().status);
     let done_ms = BORN_MS + HOUR_MS;
-    assert_eq!(book(&a, done_ms + 168 * HOUR_MS - 1).for_namespace("shop").len(), 1);
-    assert_eq!(book(&a, done_ms + 168 * HOUR_MS).for_namespace("shop").len(), 0);
+    assert!(book(&a, done_ms).awaited("shop").is_empty());
+    assert_eq!(book(&a, done_ms + 599_999).for_namespace("shop").len(), 1);
+    assert_eq!(book(&a, done_ms + 600_000).for_namespace("shop").len(), 0);
+    // A sidecar that was away, and a policy that nobody executed, may hold answers as old as any may be.
+    a.spec.dry_run = None;
+    assert_eq!(book(&a, done_ms + 90 * 24 * HOUR_MS - 1).for_namespace("shop").len(), 1);
+    assert_eq!(book(&a, done_ms + 90 * 24 * HOUR_MS).for_namespace("shop").len(), 0);
 
     a.status = None;
     a.status = Some(late(&a, &World::default(), &[]).unwrap().status);
@@ -303,7 +309,50 @@ fn a_namespace_is_sent_the_newest_256_oldest_first() {
 }
 
 #[test]
-fn only_own_ones_are_deleted_a_day_after_they_are_done() {
+fn what_is_not_obeyed_yet_is_sent_before_all_else_and_what_is_repeated_once() {
+    let at = |n: i64, pattern: &str, is_complete: bool| {
+        let mut ban = ban(&format!("b{n:03}"), &json!({"pattern": pattern}));
+        if is_complete {
+            let sidecars = [(
+                "x".to_owned(),
+                Sighting {
+                    ban_results: vec![BanResult {
+                        id: format!("uid-b{n:03}"),
+                        is_complete: true,
+                        ..BanResult::default()
+                    }],
+                    ..sighting("x", None).1
+                },
+            )];
+            ban.status = Some(late(&ban, &World::default(), &sidecars).unwrap().status);
+        }
+        let at = k8s_openapi::jiff::Timestamp::from_second(n).unwrap();
+        ban.metadata.creation_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at));
+        ban
+    };
+    let complete = (1..300).map(|n| at(n, &format!("user:{n}:*"), true));
+    let bans = [at(0, "first", false)].into_iter().chain(complete);
+    let book = BanBook::of(&world(vec![], bans.collect(), &[]).index, BORN_MS + HOUR_MS);
+    let sent = book.for_namespace("shop");
+    let ids: Vec<&str> = sent.iter().map(|ban| ban.id.as_str()).collect();
+    assert_eq!(
+        (ids.len(), ids[0], ids[1], ids[255]),
+        (MAX_BANS, "uid-b000", "uid-b045", "uid-b299")
+    );
+
+    let bans = vec![
+        at(1, "*", true),
+        at(2, "*", true),
+        at(3, "other", true),
+        at(4, "*", false),
+    ];
+    let book = BanBook::of(&world(vec![], bans, &[]).index, BORN_MS + HOUR_MS);
+    let ids: Vec<&str> = book.for_namespace("shop").iter().map(|ban| ban.id.as_str()).collect();
+    assert_eq!(ids, ["uid-b003", "uid-b004"]);
+}
+
+#[test]
+fn only_own_ones_are_deleted_a_day_after_they_are_done_but_for_the_newest_of_a_pattern() {
     let mut own = ban("a", &json!({"pattern": "*"}));
     own.metadata.labels = Some([(LABEL_ON_CHANGE.to_owned(), "bot".to_owned())].into());
     own.status = Some(
@@ -317,7 +366,12 @@ fn only_own_ones_are_deleted_a_day_after_they_are_done() {
     let mut pending = own.clone();
     pending.metadata.name = Some("pending".into());
     pending.status = None;
-    let world = world(vec![], vec![own, theirs, pending], &[]);
+    let later = k8s_openapi::jiff::Timestamp::from_millisecond(BORN_MS + 1_000).unwrap();
+    pending.metadata.creation_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(later));
+    let mut other = own.clone();
+    other.metadata.name = Some("other".into());
+    other.spec.pattern = Some("doc:*".into());
+    let world = world(vec![], vec![own, theirs, pending, other], &[]);
     let names = |now_ms| -> Vec<String> {
         let outdated = outdated(&world.index, now_ms);
         outdated
@@ -326,8 +380,9 @@ fn only_own_ones_are_deleted_a_day_after_they_are_done() {
             .collect()
     };
     let done_ms = BORN_MS + HOUR_MS;
-    assert!(names(done_ms + 168 * HOUR_MS - 1).is_empty());
-    assert_eq!(names(done_ms + 168 * HOUR_MS), ["a"]);
+    assert!(names(done_ms + 24 * HOUR_MS - 1).is_empty());
+    assert_eq!(names(done_ms + 24 * HOUR_MS), ["a"]);
+    assert_eq!(names(done_ms + 90 * 24 * HOUR_MS), ["a", "other"]);
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! One sidecar's stream, from hello to the end. It tells what is missing whenever there is room, so that a slow reader
 //! skips what was overtaken and costs no memory.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use llmcache_policy::push::{Down, Sighting, Up, up};
+use llmcache_policy::push::{Down, Layer, Report, Sighting, Store, Up, down, up};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use tonic::{Status, Streaming};
@@ -18,6 +19,10 @@ use crate::sidecars::{Entry, Sidecars};
 const ANSWER: Duration = Duration::from_secs(30);
 /// Longest time from the connection to hello.
 const GREETING: Duration = Duration::from_secs(10);
+
+/// Layers and stores of one report.
+const MAX_LAYERS: usize = 8;
+const MAX_STORES: usize = 4;
 
 /// What holds for a sidecar now.
 pub type Wanted = Arc<dyn Fn(&Identity) -> Desired + Send + Sync>;
@@ -46,30 +51,34 @@ impl Connection {
         let entry = self.greet(&mut up).await?;
         let mut told = Told::default();
         let mut answer_by: Option<(u64, Instant)> = None;
-        let mut next = self.next(&mut told);
+        let mut awaited = BTreeSet::new();
+        let mut next = self.next(&mut told, &entry, &mut awaited);
         loop {
             let by = answer_by.map_or(self.end, |(_, by)| by.min(self.end));
             tokio::select! {
                 permit = down.reserve(), if next.is_some() => {
                     let Ok(permit) = permit else { return Ok(()) };
                     if let Some(message) = next.take() {
+                        if matches!(message.body, Some(down::Body::Snapshot(_))) {
+                            entry.offered();
+                        }
                         permit.send(Ok(message));
                     }
                     if answer_by.is_none_or(|(nonce, _)| nonce < told.nonce()) && told.nonce() > 0 {
                         self.metrics.snapshots.inc();
                         answer_by = Some((told.nonce(), Instant::now() + ANSWER));
                     }
-                    next = self.next(&mut told);
+                    next = self.next(&mut told, &entry, &mut awaited);
                 }
                 changed = self.news.changed(), if next.is_none() => {
                     if changed.is_err() {
                         return Ok(());
                     }
-                    next = self.next(&mut told);
+                    next = self.next(&mut told, &entry, &mut awaited);
                 }
                 message = up.message() => {
                     let Some(message) = message? else { return Ok(()) };
-                    if self.hear(message, &told, &entry) {
+                    if self.hear(message, &told, &entry, &awaited) {
                         // Answered: no deadline until the next snapshot.
                         answer_by = Some((told.nonce(), self.end));
                     }
@@ -106,13 +115,16 @@ impl Connection {
         }))
     }
 
-    fn next(&mut self, told: &mut Told) -> Option<Down> {
+    fn next(&mut self, told: &mut Told, entry: &Entry, awaited: &mut BTreeSet<String>) -> Option<Down> {
         self.news.borrow_and_update();
-        told.next(&(self.wanted)(&self.identity))
+        let mut desired = (self.wanted)(&self.identity);
+        *awaited = std::mem::take(&mut desired.awaited);
+        entry.forget_results_but(awaited);
+        told.next(&desired)
     }
 
     /// Takes in one message; whether it answered the last snapshot.
-    fn hear(&self, message: Up, told: &Told, entry: &Entry) -> bool {
+    fn hear(&self, message: Up, told: &Told, entry: &Entry, awaited: &BTreeSet<String>) -> bool {
         match message.body {
             Some(up::Body::Ack(ack)) if told.is_last(ack.nonce) => {
                 self.metrics.answered("ack");
@@ -132,10 +144,10 @@ impl Connection {
                 true
             }
             Some(up::Body::Report(report)) => {
-                entry.reported(report);
+                entry.reported(bounded_report(report));
                 false
             }
-            Some(up::Body::BanResult(mut result)) => {
+            Some(up::Body::BanResult(mut result)) if awaited.contains(&result.id) => {
                 result.id = bounded(result.id, 64);
                 result.error = bounded(result.error, 512);
                 entry.banned(result);
@@ -152,6 +164,24 @@ impl Connection {
         } else {
             Status::unavailable("the connection is old enough: connect anew")
         }
+    }
+}
+
+/// A report within bounds: it is kept, and told to the leader together with all others.
+fn bounded_report(report: Report) -> Report {
+    let layers = report.layers.into_iter().take(MAX_LAYERS).map(|layer| Layer {
+        name: bounded(layer.name, 32),
+        state: bounded(layer.state, 32),
+        message: bounded(layer.message, 128),
+    });
+    let stores = report.stores.into_iter().take(MAX_STORES).map(|store| Store {
+        name: bounded(store.name, 32),
+        ..store
+    });
+    Report {
+        layers: layers.collect(),
+        stores: stores.collect(),
+        ..report
     }
 }
 

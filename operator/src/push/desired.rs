@@ -1,5 +1,7 @@
 //! What one sidecar should have been told, against what it was told. Pure: the latest wins, and what was skipped is lost.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use llmcache_policy::push::down::Body;
 use llmcache_policy::push::{Ban, Bans, Credentials, Down, Snapshot, Trust};
@@ -15,6 +17,8 @@ pub struct Desired {
     pub credentials: Option<Credentials>,
     /// Bans of its namespace that may still matter.
     pub bans: Vec<Ban>,
+    /// Names of those of them whose results somebody waits for.
+    pub awaited: BTreeSet<String>,
     /// Certificates by which the operator is trusted.
     pub trust: Bytes,
 }
@@ -79,6 +83,8 @@ impl Told {
         }
         self.nonce += 1;
         self.revision = Some(revision.clone());
+        // Those that meant nothing to the policy before may mean something to this one.
+        self.bans.clear();
         Some(Body::Snapshot(Snapshot {
             nonce: self.nonce,
             revision,
@@ -86,7 +92,7 @@ impl Told {
         }))
     }
 
-    /// Each ban once per stream; the sidecar knows those of streams before by their names.
+    /// Each ban once per policy of a stream; the sidecar knows those that it has obeyed by their names.
     fn bans(&mut self, desired: &Desired) -> Option<Body> {
         let fresh = |ban: &&Ban| !self.bans.contains(&ban.id);
         let bans: Vec<Ban> = desired.bans.iter().filter(fresh).cloned().collect();
@@ -104,6 +110,7 @@ mod tests {
             order,
             credentials: None,
             bans: Vec::new(),
+            awaited: BTreeSet::new(),
             trust: Bytes::new(),
         }
     }
@@ -145,6 +152,16 @@ mod tests {
         wanted.bans = vec![ban("b"), ban("c")];
         assert_eq!(all(&mut told, &wanted), ["one ban"]);
         assert!(told.is_last(1) && !told.is_last(0) && !told.is_last(2));
+    }
+
+    #[test]
+    fn bans_are_told_again_behind_another_policy() {
+        let mut told = Told::default();
+        let mut wanted = desired(None);
+        wanted.bans = vec![ban("a")];
+        assert_eq!(all(&mut told, &wanted), ["one ban"]);
+        wanted.order = Some(Order::PassThrough);
+        assert_eq!(all(&mut told, &wanted), ["no policy", "one ban"]);
     }
 
     #[test]

@@ -6,8 +6,8 @@ use std::time::Duration;
 use futures_util::{Stream, stream};
 use hyper_util::rt::TokioIo;
 use llmcache_policy::names;
-use llmcache_policy::push::Sightings;
 use llmcache_policy::push::push_client::PushClient;
+use llmcache_policy::push::{BanResult, Sighting, Sightings};
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -24,6 +24,10 @@ const BEAT: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(100);
 /// Time before another try.
 const RETRY: Duration = Duration::from_millis(500);
+/// Bytes of results of bans in one state; a state over 4 MiB is not read.
+const RESULTS: usize = 2 << 20;
+/// Bytes of a result besides its texts, at most.
+const OVERHEAD: usize = 32;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 type Problem = Box<dyn std::error::Error + Send + Sync>;
@@ -84,10 +88,25 @@ fn states(replica: String, sidecars: Sidecars) -> impl Stream<Item = Sightings> 
                 let _ = tokio::time::timeout(BEAT, changed.changed()).await;
             }
             changed.borrow_and_update();
-            let sightings = sidecars.own();
+            let mut sightings = sidecars.own();
+            fit(&mut sightings);
             Some((Sightings { replica, sightings }, (changed, false)))
         }
     })
+}
+
+/// Cuts the results of bans to what may be told at once, the oldest first: once those are complete, others follow.
+fn fit(sightings: &mut [Sighting]) {
+    let room = RESULTS / sightings.len().max(1);
+    for sighting in sightings {
+        let mut taken = 0;
+        let size = |result: &BanResult| result.id.len() + result.error.len() + OVERHEAD;
+        sighting.ban_results.retain(|result| {
+            let is_first = taken == 0;
+            taken += size(result);
+            is_first || taken <= room
+        });
+    }
 }
 
 async fn connect(
@@ -110,4 +129,30 @@ async fn connect(
         }
     }));
     Ok(channel.await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_fits_one_message_and_keeps_the_oldest_results() {
+        let result = |at: usize| BanResult {
+            id: format!("{at:036}"),
+            ..BanResult::default()
+        };
+        let sighting = |pod: usize| Sighting {
+            pod_uid: pod.to_string(),
+            ban_results: (0..256).map(result).collect(),
+            ..Sighting::default()
+        };
+        let mut few: Vec<Sighting> = (0..10).map(sighting).collect();
+        fit(&mut few);
+        assert!(few.iter().all(|sighting| sighting.ban_results.len() == 256));
+        let mut many: Vec<Sighting> = (0..2_000).map(sighting).collect();
+        fit(&mut many);
+        let number: usize = many.iter().map(|sighting| sighting.ban_results.len()).sum();
+        assert!(number * (36 + OVERHEAD) <= RESULTS, "{number}");
+        assert!(many.iter().all(|sighting| sighting.ban_results[0] == result(0)));
+    }
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
-use bytes::Bytes;
 use jiff::Timestamp;
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use k8s_openapi::api::coordination::v1::Lease;
@@ -17,9 +16,10 @@ use rustls::pki_types::ServerName;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use super::feeds::{Books, Feeds};
 use super::{Ended, Pod, Ports, Stage, server, told};
 use crate::certificates::{self, Keeper, LeafTerms, Rotation, ServingCertificate};
-use crate::credentials::{self, CredentialBook};
+use crate::credentials;
 use crate::events::{self, Notices};
 use crate::identity::{self, Identity};
 use crate::inject;
@@ -27,7 +27,7 @@ use crate::install_secret;
 use crate::invalidation::{self, BanBook};
 use crate::lease::{self, Election, Holder, Leadership, Timing};
 use crate::metrics::{Pushing, Reporting, Watching, counters, int_gauge};
-use crate::push::{self, Desired};
+use crate::push;
 use crate::settings::{CertificateMode, Settings};
 use crate::sidecars::Sidecars;
 use crate::status;
@@ -206,7 +206,6 @@ fn install_secret(place: &Place, lead: &Lead, tasks: &mut Tasks) -> Secrets {
 }
 
 type Stores = watch::Receiver<Arc<StoreBook>>;
-type Books = watch::Receiver<Option<Arc<CredentialBook>>>;
 
 fn credentials(place: &Place, worlds: &Worlds, secret: &Secrets, tasks: &mut Tasks) -> (Stores, Books) {
     let (client, namespace) = (place.client.clone(), place.pod.pod_namespace.clone());
@@ -230,59 +229,6 @@ fn credentials(place: &Place, worlds: &Worlds, secret: &Secrets, tasks: &mut Tas
         credentials::run(place.settings.clone(), sources, tell, now),
     );
     (stores, books)
-}
-
-/// What a sidecar is told.
-#[derive(Clone)]
-struct Feeds {
-    worlds: Worlds,
-    credentials: Books,
-    bans: watch::Receiver<Arc<BanBook>>,
-    trust: watch::Receiver<Option<Arc<str>>>,
-}
-
-impl Feeds {
-    fn wanted(&self, identity: &Identity) -> Desired {
-        let world = self.worlds.borrow().clone();
-        let placed = world.plan.pods.get(&identity.pod_uid);
-        let order = placed.map(|placed| placed.order.clone());
-        let class = match &order {
-            Some(crate::plan::Order::Run(program)) => program.snapshot.store_class.clone(),
-            _ => None,
-        };
-        let book = self.credentials.borrow().clone();
-        // Before its pod is known a sidecar is told nothing: it keeps what it has.
-        let credentials = placed
-            .and(book)
-            .and_then(|book| book.for_pod(&identity.namespace, class.as_deref()));
-        let trust = self
-            .trust
-            .borrow()
-            .as_ref()
-            .map(|bundle| Bytes::copy_from_slice(bundle.as_bytes()));
-        Desired {
-            order,
-            credentials,
-            bans: self.bans.borrow().for_namespace(&identity.namespace).to_vec(),
-            trust: trust.unwrap_or_default(),
-        }
-    }
-
-    /// Wakes whenever anything of it changed.
-    async fn tell(mut self, news: watch::Sender<u64>) {
-        loop {
-            let changed = tokio::select! {
-                changed = self.worlds.changed() => changed,
-                changed = self.credentials.changed() => changed,
-                changed = self.bans.changed() => changed,
-                changed = self.trust.changed() => changed,
-            };
-            if changed.is_err() {
-                return;
-            }
-            news.send_modify(|count| *count = count.wrapping_add(1));
-        }
-    }
 }
 
 fn serve_push(

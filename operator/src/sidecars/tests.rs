@@ -60,9 +60,40 @@ fn every_change_wakes_and_what_is_kept_is_bounded() {
         });
     }
     assert!(woken.has_changed().unwrap());
+    assert_eq!(
+        sidecars.all(0)["a"].ban_results.len(),
+        200,
+        "of each that it may be told"
+    );
+    for at in 200..300 {
+        entry.banned(BanResult {
+            id: at.to_string(),
+            ..BanResult::default()
+        });
+    }
     assert_eq!(sidecars.all(0)["a"].ban_results.len(), MAX_RESULTS);
+    woken.borrow_and_update();
+    let awaited = BTreeSet::from(["299".to_owned()]);
+    entry.forget_results_but(&awaited);
+    assert_eq!(sidecars.all(0)["a"].ban_results.len(), 1);
+    assert!(woken.has_changed().unwrap());
+    woken.borrow_and_update();
+    entry.forget_results_but(&awaited);
+    assert!(!woken.has_changed().unwrap(), "nothing changed");
     for replica in 0..100 {
         sidecars.hear(said(&replica.to_string(), vec![sighting(&format!("p{replica}"), 1)]), 0);
     }
     assert_eq!(sidecars.all(0).len(), 1 + MAX_REPLICAS);
+}
+
+#[test]
+fn what_a_sidecar_executes_is_not_known_while_it_is_told_another_revision() {
+    let sidecars = Sidecars::default();
+    let entry = sidecars.enter(sighting("a", 1));
+    entry.acked("r1".into(), vec![]);
+    entry.offered();
+    assert_eq!(sidecars.all(0)["a"].acked, None);
+    entry.nacked("r2".into(), "why".into());
+    entry.offered();
+    assert!(sidecars.all(0)["a"].nacked.is_empty());
 }

@@ -24,12 +24,25 @@ const RETRY: Duration = Duration::from_secs(5);
 pub async fn keep_facts(
     facts: Arc<ArcSwap<Facts>>,
     settings: Settings,
-    mut worlds: Worlds,
-    mut bundle: watch::Receiver<Option<Arc<str>>>,
+    worlds: Worlds,
+    bundle: watch::Receiver<Option<Arc<str>>>,
     client: Client,
 ) {
-    let mut server_minor = None;
-    let mut ask_in = Duration::ZERO;
+    let (tell, minors) = watch::channel(None);
+    // Side by side: neither a busy cluster nor an API server that does not answer holds the other up.
+    tokio::select! {
+        () = follow(&facts, &settings, worlds, bundle, minors) => {}
+        () = ask(&client, &tell) => {}
+    }
+}
+
+async fn follow(
+    facts: &ArcSwap<Facts>,
+    settings: &Settings,
+    mut worlds: Worlds,
+    mut bundle: watch::Receiver<Option<Arc<str>>>,
+    mut minors: watch::Receiver<Option<u32>>,
+) {
     loop {
         let world = worlds.borrow_and_update().clone();
         let pem = bundle.borrow_and_update().clone();
@@ -41,17 +54,26 @@ pub async fn keep_facts(
                 })
             }),
             namespaces: namespaces(&world.index),
-            server_minor,
+            server_minor: *minors.borrow_and_update(),
         }));
-        tokio::select! {
-            changed = worlds.changed() => if changed.is_err() { return },
-            changed = bundle.changed() => if changed.is_err() { return },
-            () = tokio::time::sleep(ask_in) => {
-                let minor = minor(&client).await;
-                ask_in = if minor.is_some() { LOOK } else { RETRY };
-                server_minor = minor.or(server_minor);
-            }
+        let changed = tokio::select! {
+            changed = worlds.changed() => changed,
+            changed = bundle.changed() => changed,
+            changed = minors.changed() => changed,
+        };
+        if changed.is_err() {
+            return;
         }
+    }
+}
+
+/// Asks for the version of the API server for ever.
+async fn ask(client: &Client, tell: &watch::Sender<Option<u32>>) {
+    loop {
+        let minor = minor(client).await;
+        // One that did not answer has the version that it had.
+        tell.send_if_modified(|known| minor.is_some() && std::mem::replace(known, minor) != minor);
+        tokio::time::sleep(if minor.is_some() { LOOK } else { RETRY }).await;
     }
 }
 
@@ -80,4 +102,35 @@ fn namespaces(index: &Index) -> HashMap<String, Arc<Namespace>> {
         (name, Arc::new(facts))
     });
     facts.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::fake_api::{FakeApi, Fault};
+    use crate::world::World;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_busy_cluster_does_not_keep_the_version_from_being_asked_again() {
+        let api = FakeApi::default();
+        api.put("/version", json!({"major": "1", "minor": "34+"}));
+        api.fail_next([Fault::Refuse(500)]);
+        let facts = Arc::new(ArcSwap::from_pointee(Facts::default()));
+        let (worlds, world) = watch::channel(Arc::new(World::default()));
+        let (_tell, bundle) = watch::channel(Some(Arc::from("PEM")));
+        let settings = Settings::clone(&crate::webhook::tests::facts().settings.unwrap());
+        let keep = keep_facts(facts.clone(), settings, world, bundle, api.client());
+        let keep = tokio::spawn(keep);
+        // Pods come and go all the time.
+        for _ in 0..20 {
+            tokio::time::sleep(RETRY / 5).await;
+            worlds.send_replace(Arc::new(World::default()));
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert_eq!(facts.load().server_minor, Some(34));
+        drop(worlds);
+        keep.await.unwrap();
+    }
 }

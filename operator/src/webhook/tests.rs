@@ -19,7 +19,7 @@ mod connections;
 mod reviews;
 mod stage;
 
-fn facts() -> Facts {
+pub(super) fn facts() -> Facts {
     let settings = Settings {
         image: "registry.example/llmcache-sidecar:0.1.0".into(),
         image_pull_policy: "IfNotPresent".into(),
