@@ -135,7 +135,7 @@ impl<'a> Session<'a> {
                     self.obey(ban).await?;
                 }
             }
-            Some(down::Body::Trust(trust)) => self.trust(&trust).await,
+            Some(down::Body::Trust(trust)) => self.trust(&trust),
             // Of a later version.
             None => {}
         }
@@ -261,7 +261,7 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    async fn trust(&mut self, trust: &push::Trust) {
+    fn trust(&self, trust: &push::Trust) {
         let trust = match Trust::read(&trust.ca) {
             Ok(trust) => trust,
             Err(problem) => return tracing::error!(problem, "new certificates are refused"),
