@@ -6,12 +6,12 @@ use crate::index::{Change, Delta};
 const CLASSES: &str = "sidecar: {image: \"s:1\"}\nstoreClasses: {gold: {namespaces: {matchLabels: {tier: gold}}, \
                        redis: {addresses: ['a.b:1'], secretName: login, credentials: perNamespace}}}\n";
 
-fn secret(current: &str, previous: Option<&str>) -> Option<Arc<InstallSecret>> {
+fn secret(current: &str, previous: Option<&str>) -> Arc<InstallSecret> {
     let bytes = |text: &str| Zeroizing::new(text.as_bytes().to_vec());
-    Some(Arc::new(InstallSecret {
+    Arc::new(InstallSecret {
         current: bytes(current),
         previous: previous.map(bytes),
-    }))
+    })
 }
 
 fn world(labels: &[(&str, &str)]) -> Arc<World> {
@@ -30,7 +30,7 @@ fn world(labels: &[(&str, &str)]) -> Arc<World> {
     Arc::new(world)
 }
 
-fn book(secret: Option<Arc<InstallSecret>>, labels: &[(&str, &str)]) -> CredentialBook {
+fn book(secret: impl Into<Option<Arc<InstallSecret>>>, labels: &[(&str, &str)]) -> CredentialBook {
     let settings = Arc::new(Settings::parse(CLASSES).unwrap());
     let login = BTreeMap::from([("password".to_owned(), Zeroizing::new(b"operators".to_vec()))]);
     let stores = StoreBook::new(
@@ -38,7 +38,7 @@ fn book(secret: Option<Arc<InstallSecret>>, labels: &[(&str, &str)]) -> Credenti
         "system",
         BTreeMap::from([("login".to_owned(), login)]),
     );
-    CredentialBook::new(settings, secret, Arc::new(stores), world(labels), 7)
+    CredentialBook::new(settings, secret.into(), Arc::new(stores), world(labels), 7)
 }
 
 const SECRET: &str = "an install secret of some length";
@@ -76,7 +76,7 @@ fn nothing_is_given_before_there_is_an_install_secret() {
 #[test]
 fn nothing_here_prints_a_secret() {
     let secret = secret(SECRET, None);
-    let keys = secret.as_ref().unwrap().keys("uid").unwrap();
+    let keys = secret.keys("uid").unwrap();
     let book = book(secret.clone(), &[]);
     for text in [format!("{secret:?}"), format!("{keys:?}"), format!("{book:?}")] {
         assert!(text.contains("redacted") && !text.contains(SECRET), "{text}");
@@ -102,7 +102,7 @@ async fn the_epoch_rises_with_a_secret_or_a_store_and_with_nothing_else() {
         book.unwrap().epoch
     };
     assert_eq!(epoch().await, 100);
-    secrets.send_replace(secret(SECRET, None));
+    secrets.send_replace(Some(secret(SECRET, None)));
     assert_eq!(epoch().await, 101);
     worlds.send_replace(world(&[("tier", "gold")]));
     assert_eq!(epoch().await, 101);
