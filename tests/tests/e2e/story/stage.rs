@@ -122,7 +122,7 @@ impl Stage {
 
     /// Fetches a URL inside a pod's container.
     pub(crate) async fn fetch(&self, pod: &str, url: &str) -> anyhow::Result<String> {
-        self.kubectl(&["-n", "shop", "exec", pod, "-c", "app", "--", "wget", "-q", "-T", "20", "-O", "-", url]).await
+        self.kubectl(&["-n", "shop", "exec", pod, "-c", "app", "--", "wget", "-q", "-O", "-", url]).await
     }
 
     /// Asks the bot of a pod.
