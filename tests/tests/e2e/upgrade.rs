@@ -14,14 +14,26 @@ async fn an_upgrade_under_traffic_fails_no_request_and_counts_what_is_outdated()
     };
     let stage = Stage::set_alone().await?.context("an upgrade needs a node")?;
     for image in ["llmcache-operator", "llmcache-sidecar"] {
-        stage.cluster().load_archive(&images.join(format!("{image}.tar"))).await?;
+        stage
+            .cluster()
+            .load_archive(&images.join(format!("{image}.tar")))
+            .await?;
     }
     let earlier = |values: &str| {
         let tag = |part: &str| format!("{part}.image.tag=from");
         format!("{values},{},{}", tag("operator"), tag("sidecar"))
     };
     install_from(&stage, &chart, &earlier(&values())).await?;
-    stage.kubectl(&["-n", "shop", "annotate", "deployment", "chat", "llmcache.dev/inject=enabled"]).await?;
+    stage
+        .kubectl(&[
+            "-n",
+            "shop",
+            "annotate",
+            "deployment",
+            "chat",
+            "llmcache.dev/inject=enabled",
+        ])
+        .await?;
     stage.apply(&repository("crds/examples/support-bot.yaml")).await?;
     stage.rolled_out("shop", "chat").await?;
     stage.programmed("2/2").await?;
@@ -31,18 +43,34 @@ async fn an_upgrade_under_traffic_fails_no_request_and_counts_what_is_outdated()
         stage.traffic(pod, "start").await?;
     }
     let this = repository("charts/llmcache").display().to_string();
-    let upgrade = ["upgrade", "llmcache", &this, "-n", SYSTEM, "--wait", "--timeout", "120s", "--set", &values()];
+    let upgrade = [
+        "upgrade",
+        "llmcache",
+        &this,
+        "-n",
+        SYSTEM,
+        "--wait",
+        "--timeout",
+        "120s",
+        "--set",
+        &values(),
+    ];
     stage.cluster().helm(&upgrade).await?.ok()?;
     until("both old sidecars are counted and serve", async || {
         let sidecars = stage.policy().await?["status"]["sidecars"].clone();
         Ok(sidecars["outdated"] == 2 && sidecars["serving"] == 2)
     })
     .await?;
-    stage.kubectl(&["-n", "shop", "rollout", "restart", "deployment/chat"]).await?;
+    stage
+        .kubectl(&["-n", "shop", "rollout", "restart", "deployment/chat"])
+        .await?;
     let mut calls = 0;
     for pod in &pods {
         let (ok, failed, last) = stage.traffic(pod, "stop").await?;
-        ensure!(ok > 0 && failed == 0, "{pod}: {ok} calls went well, {failed} failed: {last}");
+        ensure!(
+            ok > 0 && failed == 0,
+            "{pod}: {ok} calls went well, {failed} failed: {last}"
+        );
         calls += ok;
     }
     stage.rolled_out("shop", "chat").await?;

@@ -45,13 +45,14 @@ const REGISTRIES: [(&str, &str); 5] = [
 
 /// Rust files that people write; what is generated is no room to live in.
 fn written_in_rust() -> impl Iterator<Item = String> {
-    files_ending(".rs").into_iter().filter(|name| !name.ends_with("/generated.rs"))
+    files_ending(".rs")
+        .into_iter()
+        .filter(|name| !name.ends_with("/generated.rs"))
 }
 
 #[test]
 fn no_rust_file_is_longer_than_a_room() {
-    let lengths = written_in_rust()
-        .map(|name| (text(&name).lines().count(), name));
+    let lengths = written_in_rust().map(|name| (text(&name).lines().count(), name));
     let long: Vec<String> = lengths
         .filter(|(lines, _)| *lines > LONGEST)
         .map(|(lines, name)| format!("{name}: {lines} lines"))

@@ -3,7 +3,7 @@
 use anyhow::ensure;
 use serde_json::Value;
 
-use super::stage::{Stage, SYSTEM, until};
+use super::stage::{SYSTEM, Stage, until};
 
 const QUESTION: &str = "What did I order?";
 
@@ -18,12 +18,22 @@ pub(super) async fn an_invalidation_kills_one_users_answers_everywhere(stage: &S
         Ok(is_hit(stage, &pods, "123").await? && is_hit(stage, &pods, "124").await?)
     })
     .await?;
-    let (dry, code) = stage.command(&["invalidate", "user:123:*", "-n", "shop", "--dry-run", "--wait"]).await?;
-    ensure!(code == 0 && is_hit(stage, &pods, "123").await?, "a dry run kills nothing: {dry}");
-    let (said, code) = stage.command(&["invalidate", "user:123:*", "-n", "shop", "--wait"]).await?;
+    let (dry, code) = stage
+        .command(&["invalidate", "user:123:*", "-n", "shop", "--dry-run", "--wait"])
+        .await?;
+    ensure!(
+        code == 0 && is_hit(stage, &pods, "123").await?,
+        "a dry run kills nothing: {dry}"
+    );
+    let (said, code) = stage
+        .command(&["invalidate", "user:123:*", "-n", "shop", "--wait"])
+        .await?;
     ensure!(code == 0, "exit {code}: {said}");
     for pod in &pods {
-        let (gone, kept) = (stage.ask(pod, QUESTION, "123").await?, stage.ask(pod, QUESTION, "124").await?);
+        let (gone, kept) = (
+            stage.ask(pod, QUESTION, "123").await?,
+            stage.ask(pod, QUESTION, "124").await?,
+        );
         if pod == &pods[0] {
             ensure!(gone.cache.contains("fwd=miss"), "user 123's answer is gone: {gone:?}");
         }
@@ -34,7 +44,9 @@ pub(super) async fn an_invalidation_kills_one_users_answers_everywhere(stage: &S
 
 pub(super) async fn a_changed_config_map_runs_its_ban_once(stage: &Stage) -> anyhow::Result<String> {
     let map = |text: &str| {
-        format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: product-docs, namespace: shop}}\ndata: {{text: {text}}}\n")
+        format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: product-docs, namespace: shop}}\ndata: {{text: {text}}}\n"
+        )
     };
     stage.apply_text(&map("first")).await?;
     let policy = super::stage::policy_with(|text| {
@@ -60,7 +72,10 @@ pub(super) async fn a_changed_config_map_runs_its_ban_once(stage: &Stage) -> any
     })
     .await?;
     let after = bans(stage).await?.len();
-    ensure!(after == before + 1, "one change is one ban: {before} before, {after} after");
+    ensure!(
+        after == before + 1,
+        "one change is one ban: {before} before, {after} after"
+    );
     let gone = stage.ask(&pods[0], QUESTION, "124").await?;
     ensure!(gone.cache.contains("fwd=miss"), "the answer is gone: {gone:?}");
     Ok("kubectl apply of the ConfigMap killed what it stands for".into())
@@ -71,22 +86,45 @@ pub(super) async fn a_neighbours_login_reads_nothing(stage: &Stage) -> anyhow::R
     let ours = users.lines().filter(|line| line.contains("user llmcache-")).count();
     ensure!(ours > 0, "the leader keeps a user per namespace: {users}");
     for line in users.lines().filter(|line| line.contains("user llmcache-")) {
-        ensure!(line.contains("~llmcache:") && line.contains("-@all"), "each has one prefix and few commands: {line}");
+        ensure!(
+            line.contains("~llmcache:") && line.contains("-@all"),
+            "each has one prefix and few commands: {line}"
+        );
     }
     let keys = redis(stage, "KEYS *").await?;
-    let prefix = keys.lines().find_map(|key| key.split(':').nth(1)).unwrap_or_default().to_owned();
-    let key = keys.lines().find(|key| key.contains(":r:")).unwrap_or_default().trim().to_owned();
+    let prefix = keys
+        .lines()
+        .find_map(|key| key.split(':').nth(1))
+        .unwrap_or_default()
+        .to_owned();
+    let key = keys
+        .lines()
+        .find(|key| key.contains(":r:"))
+        .unwrap_or_default()
+        .trim()
+        .to_owned();
     ensure!(!key.is_empty(), "answers are stored: {keys}");
     // A neighbour's login has its own prefix and the same commands.
     let rules = llmcache_policy::redis_acl::rules("llmcache:00000000000000000000000000000000:", "");
-    let rules: Vec<String> = rules.into_iter().map(|rule| if rule == "#" { ">neighbour".into() } else { rule }).collect();
+    let rules: Vec<String> = rules
+        .into_iter()
+        .map(|rule| if rule == "#" { ">neighbour".into() } else { rule })
+        .collect();
     redis(stage, &format!("ACL SETUSER neighbour {}", rules.join(" "))).await?;
-    for command in [format!("GET {key}"), format!("SET {key} x"), format!("UNLINK {key}"), "KEYS *".to_owned()] {
+    for command in [
+        format!("GET {key}"),
+        format!("SET {key} x"),
+        format!("UNLINK {key}"),
+        "KEYS *".to_owned(),
+    ] {
         let said = redis(stage, &format!("AUTH neighbour neighbour\n{command}")).await?;
         ensure!(said.contains("NOPERM"), "{command} is refused: {said}");
     }
     redis(stage, "ACL DELUSER neighbour").await?;
-    Ok(format!("{ours} user(s); a neighbour is refused on every key of llmcache:{}…", &prefix[..6.min(prefix.len())]))
+    Ok(format!(
+        "{ours} user(s); a neighbour is refused on every key of llmcache:{}…",
+        &prefix[..6.min(prefix.len())]
+    ))
 }
 
 async fn is_hit(stage: &Stage, pods: &[String], user: &str) -> anyhow::Result<bool> {
@@ -105,7 +143,9 @@ async fn bans(stage: &Stage) -> anyhow::Result<Vec<Value>> {
 
 fn is_true(object: &Value, kind: &str) -> bool {
     let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
-    conditions.iter().any(|condition| condition["type"] == kind && condition["status"] == "True")
+    conditions
+        .iter()
+        .any(|condition| condition["type"] == kind && condition["status"] == "True")
 }
 
 /// Runs commands in the chart's Redis as its administrator.
@@ -114,5 +154,7 @@ async fn redis(stage: &Stage, commands: &str) -> anyhow::Result<String> {
         "cd /etc/llmcache/redis && redis-cli --tls --cacert ca.crt -h llmcache-redis -a \"$(cat password)\" \
          --no-auth-warning <<'EOF'\n{commands}\nEOF"
     );
-    stage.kubectl(&["-n", SYSTEM, "exec", "llmcache-redis-0", "--", "sh", "-c", &script]).await
+    stage
+        .kubectl(&["-n", SYSTEM, "exec", "llmcache-redis-0", "--", "sh", "-c", &script])
+        .await
 }

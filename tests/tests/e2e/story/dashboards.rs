@@ -32,7 +32,13 @@ pub(super) async fn every_query_returns_data_and_the_sum_is_the_ledgers(stage: &
     for pod in &pods {
         stage.traffic(pod, "stop").await?;
     }
-    ensure!(looked.is_ok(), "{} of {} queries return nothing:\n{}", empty.len(), all.len(), empty.join("\n"));
+    ensure!(
+        looked.is_ok(),
+        "{} of {} queries return nothing:\n{}",
+        empty.len(),
+        all.len(),
+        empty.join("\n")
+    );
     let mut sums = (0.0, 0.0);
     until("sum(saved) is the ledger's", async || {
         sums = (ledger(stage, &pods).await?, scraped(stage).await?);
@@ -46,10 +52,15 @@ pub(super) async fn every_query_returns_data_and_the_sum_is_the_ledgers(stage: &
 /// Debian's Prometheus knows no Kubernetes: it is told every target, with the labels that discovery would give.
 async fn start(stage: &Stage) -> anyhow::Result<()> {
     let mut targets = String::new();
-    for (namespace, label) in [("shop", "llmcache.dev/injected=true"), (SYSTEM, "app.kubernetes.io/component=operator")] {
+    for (namespace, label) in [
+        ("shop", "llmcache.dev/injected=true"),
+        (SYSTEM, "app.kubernetes.io/component=operator"),
+    ] {
         let path = "jsonpath={range .items[*]}{.metadata.name} {.status.podIP}{\"\\n\"}{end}";
         let running = "--field-selector=status.phase=Running";
-        let pods = stage.kubectl(&["-n", namespace, "get", "pods", "-l", label, running, "-o", path]).await?;
+        let pods = stage
+            .kubectl(&["-n", namespace, "get", "pods", "-l", label, running, "-o", path])
+            .await?;
         for line in pods.lines() {
             let (pod, address) = line.split_once(' ').context("a pod has a name and an address")?;
             let labels = format!("{{namespace: {namespace}, pod: {pod}}}");
@@ -65,7 +76,17 @@ async fn start(stage: &Stage) -> anyhow::Result<()> {
     });
     stage.apply(&manifest("prometheus.yaml")).await?;
     stage.apply_text(&map.to_string()).await?;
-    stage.kubectl(&["-n", "monitoring", "wait", "--for=condition=Ready", "pod/prometheus", "--timeout", "60s"]).await?;
+    stage
+        .kubectl(&[
+            "-n",
+            "monitoring",
+            "wait",
+            "--for=condition=Ready",
+            "pod/prometheus",
+            "--timeout",
+            "60s",
+        ])
+        .await?;
     Ok(())
 }
 
@@ -73,7 +94,18 @@ async fn start(stage: &Stage) -> anyhow::Result<()> {
 async fn ask(stage: &Stage, expr: &str) -> anyhow::Result<Vec<Value>> {
     let encoded: String = expr.bytes().map(|byte| format!("%{byte:02x}")).collect();
     let url = format!("http://127.0.0.1:9090/api/v1/query?query={encoded}");
-    let exec = ["-n", "monitoring", "exec", "prometheus", "--", "wget", "-q", "-O", "-", &url];
+    let exec = [
+        "-n",
+        "monitoring",
+        "exec",
+        "prometheus",
+        "--",
+        "wget",
+        "-q",
+        "-O",
+        "-",
+        &url,
+    ];
     let said: Value = serde_json::from_str(&stage.kubectl(&exec).await?)?;
     ensure!(said["status"] == "success", "{expr}: {said}");
     Ok(said["data"]["result"].as_array().cloned().unwrap_or_default())

@@ -8,7 +8,10 @@ pub(super) async fn an_uninjected_pod_is_told_how(stage: &Stage) -> anyhow::Resu
     stage.rolled_out("shop", "chat").await?;
     let pod = stage.chats().await?.pop().unwrap_or_default();
     stage.bot_ready(&pod).await?;
-    ensure!(stage.ask(&pod, "Who are you?", "1").await?.cache.is_empty(), "no sidecar answers yet");
+    ensure!(
+        stage.ask(&pod, "Who are you?", "1").await?.cache.is_empty(),
+        "no sidecar answers yet"
+    );
     told(stage, &pod, "llmcache.dev/inject=enabled").await
 }
 
@@ -19,9 +22,21 @@ pub(super) async fn a_pod_without_a_policy_is_told_how(stage: &Stage) -> anyhow:
 
 pub(super) async fn a_base_url_in_code_is_told(stage: &Stage) -> anyhow::Result<String> {
     stage.apply(&manifest("coded.yaml")).await?;
-    stage.kubectl(&["-n", "shop", "wait", "--for=condition=Ready", "pod/coded", "--timeout", "60s"]).await?;
+    stage
+        .kubectl(&[
+            "-n",
+            "shop",
+            "wait",
+            "--for=condition=Ready",
+            "pod/coded",
+            "--timeout",
+            "60s",
+        ])
+        .await?;
     let said = told(stage, "coded", "base URL set in code").await?;
-    stage.kubectl(&["-n", "shop", "delete", "pod", "coded", "--wait=false"]).await?;
+    stage
+        .kubectl(&["-n", "shop", "delete", "pod", "coded", "--wait=false"])
+        .await?;
     Ok(said)
 }
 
@@ -30,7 +45,9 @@ async fn told(stage: &Stage, pod: &str, words: &str) -> anyhow::Result<String> {
     let mut line = String::new();
     until(&format!("explain pod {pod} says {words:?}"), async || {
         let (said, _) = stage.command(&["explain", "pod", pod, "-n", "shop"]).await?;
-        let found = said.lines().find(|line| line.to_lowercase().contains(&words.to_lowercase()));
+        let found = said
+            .lines()
+            .find(|line| line.to_lowercase().contains(&words.to_lowercase()));
         line = found.map(str::trim).unwrap_or_default().to_owned();
         ensure!(!line.is_empty(), "it says: {said}");
         Ok(true)

@@ -13,13 +13,27 @@ pub(super) async fn upgrading_fails_no_request(stage: &Stage) -> anyhow::Result<
     }
     let chart = repository("charts/llmcache").display().to_string();
     let set = format!("{},operator.podAnnotations.story=upgraded", values());
-    let upgrade = ["upgrade", "llmcache", &chart, "-n", SYSTEM, "--wait", "--timeout", "120s", "--set", &set];
+    let upgrade = [
+        "upgrade",
+        "llmcache",
+        &chart,
+        "-n",
+        SYSTEM,
+        "--wait",
+        "--timeout",
+        "120s",
+        "--set",
+        &set,
+    ];
     stage.cluster().helm(&upgrade).await?.ok()?;
     stage.programmed("2/2").await?;
     let mut calls = 0;
     for pod in &pods {
         let (ok, failed, last) = stage.traffic(pod, "stop").await?;
-        ensure!(ok > 0 && failed == 0, "{pod}: {ok} calls went well, {failed} failed: {last}");
+        ensure!(
+            ok > 0 && failed == 0,
+            "{pod}: {ok} calls went well, {failed} failed: {last}"
+        );
         calls += ok;
     }
     Ok(format!("{calls} calls through helm upgrade, none failed"))
@@ -30,15 +44,24 @@ pub(super) async fn uninstalling_leaves_the_apps_serving(stage: &Stage) -> anyho
     for pod in &pods {
         stage.traffic(pod, "start").await?;
     }
-    stage.cluster().helm(&["uninstall", "llmcache", "-n", SYSTEM, "--wait", "--timeout", "90s"]).await?.ok()?;
+    stage
+        .cluster()
+        .helm(&["uninstall", "llmcache", "-n", SYSTEM, "--wait", "--timeout", "90s"])
+        .await?
+        .ok()?;
     tokio::time::sleep(std::time::Duration::from_secs(3)).await;
     let mut calls = 0;
     for pod in &pods {
         let (ok, failed, last) = stage.traffic(pod, "stop").await?;
-        ensure!(ok > 0 && failed == 0, "{pod}: {ok} calls went well, {failed} failed: {last}");
+        ensure!(
+            ok > 0 && failed == 0,
+            "{pod}: {ok} calls went well, {failed} failed: {last}"
+        );
         calls += ok;
     }
     let kept = stage.kubectl(&["-n", "shop", "get", "lcp", "-o", "name"]).await?;
     ensure!(kept.contains("support-bot"), "policies stay: {kept}");
-    Ok(format!("{calls} calls through helm uninstall, none failed; the policy stays"))
+    Ok(format!(
+        "{calls} calls through helm uninstall, none failed; the policy stays"
+    ))
 }

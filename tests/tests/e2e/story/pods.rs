@@ -6,16 +6,38 @@ use super::stage::{Stage, manifest, until};
 
 pub(super) async fn a_restricted_pod_runs(stage: &Stage) -> anyhow::Result<String> {
     stage.apply(&manifest("restricted.yaml")).await?;
-    stage.kubectl(&["-n", "vault", "wait", "--for=condition=Ready", "pod/strict", "--timeout", "60s"]).await?;
+    stage
+        .kubectl(&[
+            "-n",
+            "vault",
+            "wait",
+            "--for=condition=Ready",
+            "pod/strict",
+            "--timeout",
+            "60s",
+        ])
+        .await?;
     let path = "jsonpath={.spec.initContainers[*].name}";
-    let inits = stage.kubectl(&["-n", "vault", "get", "pod", "strict", "-o", path]).await?;
+    let inits = stage
+        .kubectl(&["-n", "vault", "get", "pod", "strict", "-o", path])
+        .await?;
     ensure!(inits == "llmcache", "it has the sidecar: {inits}");
     Ok("in a namespace that enforces the restricted profile".into())
 }
 
 pub(super) async fn a_job_completes(stage: &Stage) -> anyhow::Result<String> {
     stage.apply(&manifest("job.yaml")).await?;
-    stage.kubectl(&["-n", "shop", "wait", "--for=condition=Complete", "job/digest", "--timeout", "90s"]).await?;
+    stage
+        .kubectl(&[
+            "-n",
+            "shop",
+            "wait",
+            "--for=condition=Complete",
+            "job/digest",
+            "--timeout",
+            "90s",
+        ])
+        .await?;
     let pod = stage.pods("shop", "job-name=digest").await?.pop().unwrap_or_default();
     let path = "jsonpath={.spec.initContainers[*].name} {.status.initContainerStatuses[*].state.terminated.reason}";
     let ended = stage.kubectl(&["-n", "shop", "get", "pod", &pod, "-o", path]).await?;
@@ -34,7 +56,9 @@ pub(super) async fn a_killed_sidecar_comes_back(stage: &Stage) -> anyhow::Result
     };
     let before = restarts().await?;
     // Process 1 of the container, by its number on this machine: nothing inside may kill it.
-    let uid = stage.kubectl(&["-n", "shop", "get", "pod", &pod, "-o", "jsonpath={.metadata.uid}"]).await?;
+    let uid = stage
+        .kubectl(&["-n", "shop", "get", "pod", &pod, "-o", "jsonpath={.metadata.uid}"])
+        .await?;
     let find = format!(
         "for p in /proc/[0-9]*; do if tr '\\0' ' ' <$p/cmdline 2>/dev/null | grep -q '^/llmcache $' && \
          grep -q '{uid}' $p/cgroup; then basename $p; fi; done"
@@ -44,10 +68,16 @@ pub(super) async fn a_killed_sidecar_comes_back(stage: &Stage) -> anyhow::Result
     ensure!(!pid.is_empty(), "the supervisor of {pod} is found");
     stage.cluster().run("kill", &["-KILL", &pid], "").await?.ok()?;
     until("the kubelet restarts it", async || Ok(restarts().await? > before)).await?;
-    until("the app's next call works", async || Ok(stage.ask(&pod, "Are you there?", "9").await.is_ok())).await?;
+    until("the app's next call works", async || {
+        Ok(stage.ask(&pod, "Are you there?", "9").await.is_ok())
+    })
+    .await?;
     stage.programmed("2/2").await?;
     let hit = stage.ask(&pod, "Are you there?", "9").await?;
-    Ok(format!("restarted once; the app's next call worked, then {}", hit.cache))
+    Ok(format!(
+        "restarted once; the app's next call worked, then {}",
+        hit.cache
+    ))
 }
 
 pub(super) async fn the_command_line_shows_what_there_is(stage: &Stage) -> anyhow::Result<String> {
@@ -56,9 +86,14 @@ pub(super) async fn the_command_line_shows_what_there_is(stage: &Stage) -> anyho
     let status: serde_json::Value = serde_json::from_str(&said)?;
     ensure!(status.to_string().contains("support-bot"), "{status}");
     let (said, code) = stage.command(&["status", "-n", "shop"]).await?;
-    ensure!(code == 0 && said.contains("2/2") && said.contains('$'), "exit {code}: {said}");
+    ensure!(
+        code == 0 && said.contains("2/2") && said.contains('$'),
+        "exit {code}: {said}"
+    );
     println!("{said}");
-    let (said, code) = stage.command(&["explain", "policy", "support-bot", "-n", "shop"]).await?;
+    let (said, code) = stage
+        .command(&["explain", "policy", "support-bot", "-n", "shop"])
+        .await?;
     ensure!(code == 0 && said.contains("resultCache"), "exit {code}: {said}");
     Ok("status and explain policy, as above".into())
 }
