@@ -68,7 +68,7 @@ impl Push {
         let mut guard = Guard::new(operator.regress_after);
         if let Some(last) = folder.last_good() {
             guard.recall(&last.generations);
-            put_in_force(&in_force, last);
+            put_in_force(&in_force, &last);
         }
         let trust = folder.trust();
         Self {
@@ -127,7 +127,7 @@ impl Push {
 }
 
 /// What was good once is judged again: another version may have written it.
-fn put_in_force(in_force: &InForce, last: LastGood) {
+fn put_in_force(in_force: &InForce, last: &LastGood) {
     let applied = match last.offer() {
         Ok(offer) => offer.apply(in_force),
         Err(problem) => Err(problem),

@@ -5,7 +5,6 @@ use clap_complete::Shell;
 use serde_json::json;
 
 use crate::Cli;
-use crate::failure::Failure;
 use crate::output::{Output, say, say_json};
 
 mod words;
@@ -59,7 +58,7 @@ const NO_FILES: &str = ":4";
 const DEFAULT: &str = ":0";
 
 /// Writes the script.
-pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+pub(crate) fn run(args: &Args) {
     let script = match args.shell {
         Target::Bash => script(Shell::Bash),
         Target::Fish => script(Shell::Fish),
@@ -71,15 +70,13 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         Output::Json => say_json(&json!({"script": script})),
         Output::Text => say(script.trim_end()),
     }
-    Ok(())
 }
 
 /// Answers kubectl: one candidate a line, then what the shell is to do.
-pub(crate) fn complete(words: &Words) -> Result<(), Failure> {
+pub(crate) fn complete(words: &Words) {
     let found = words::complete(&command(), &words.words);
     found.candidates.iter().for_each(|candidate| say(candidate));
     say(if found.wants_file { DEFAULT } else { NO_FILES });
-    Ok(())
 }
 
 fn script(shell: Shell) -> String {

@@ -76,8 +76,14 @@ fn run(Cli { connection, command }: &Cli) -> Result<(), Failure> {
         )));
     }
     match command {
-        Command::Complete(words) => completion::complete(words),
-        Command::Completion(args) => completion::run(args),
+        Command::Complete(words) => {
+            completion::complete(words);
+            Ok(())
+        }
+        Command::Completion(args) => {
+            completion::run(args);
+            Ok(())
+        }
         #[cfg(feature = "local")]
         Command::Cost(args) => cost::run(args),
         Command::Explain(args) => explain::run(args, connection),

@@ -42,8 +42,8 @@ impl Scene {
     pub(crate) async fn read(cluster: &Cluster, namespace: Option<&str>) -> Result<Self, Trouble> {
         let all = ListParams::default();
         let (policies, pods) = tokio::join!(
-            cluster.list::<LLMCachePolicy>(namespace, &all),
-            cluster.list::<Pod>(namespace, &all)
+            Box::pin(cluster.list::<LLMCachePolicy>(namespace, &all)),
+            Box::pin(cluster.list::<Pod>(namespace, &all))
         );
         let (policies, pods) = (policies?, pods?);
         let mut scene = Self {
@@ -88,7 +88,7 @@ impl Scene {
         macro_rules! owners {
             ($($kind:ident),*) => {{
                 #[expect(non_snake_case, reason = "one variable for each kind")]
-                let ($($kind),*) = tokio::join!($(cluster.list_metadata::<$kind>(namespace)),*);
+                let ($($kind),*) = tokio::join!($(Box::pin(cluster.list_metadata::<$kind>(namespace))),*);
                 $(
                     let what = concat!("annotations of ", stringify!($kind), "s are not counted");
                     let found = self.or_note($kind, what).into_iter().map(Into::into).collect();

@@ -3,7 +3,7 @@
 use super::{Line, Settlement};
 use crate::outcome::Outcome;
 
-const MINUTES: u64 = 60;
+const MINUTES: usize = 60;
 const MINUTE_MS: u64 = 60_000;
 
 /// What happened in the last hour; dollars are nano-dollars.
@@ -22,14 +22,14 @@ pub struct Window {
 /// A ring of minutes.
 #[derive(Debug)]
 pub(super) struct Hour {
-    minutes: [(u64, Window); MINUTES as usize],
+    minutes: [(u64, Window); MINUTES],
     total: u64,
 }
 
 impl Default for Hour {
     fn default() -> Self {
         Self {
-            minutes: [(0, Window::default()); MINUTES as usize],
+            minutes: [(0, Window::default()); MINUTES],
             total: 0,
         }
     }
@@ -55,7 +55,7 @@ impl Hour {
         let now = now_ms / MINUTE_MS;
         let mut sum = Window::default();
         for (minute, window) in &self.minutes {
-            if now.saturating_sub(*minute) < MINUTES {
+            if now.saturating_sub(*minute) < MINUTES as u64 {
                 sum.requests += window.requests;
                 sum.hits += window.hits;
                 sum.saved = sum.saved.saturating_add(window.saved);
@@ -67,8 +67,8 @@ impl Hour {
 
     fn minute(&mut self, now_ms: u64) -> &mut Window {
         let now = now_ms / MINUTE_MS;
-        // The remainder is below 60.
-        let (minute, window) = &mut self.minutes[(now % MINUTES) as usize];
+        let place = usize::try_from(now % MINUTES as u64).unwrap_or_default();
+        let (minute, window) = &mut self.minutes[place];
         if *minute != now {
             (*minute, *window) = (now, Window::default());
         }

@@ -28,6 +28,7 @@ mod codec;
 
 use codec::Raw;
 
+type Say = mpsc::Sender<Result<Vec<u8>, Status>>;
 type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 type Connection = Result<TlsStream<TcpStream>, std::io::Error>;
 
@@ -54,7 +55,7 @@ struct Desk {
     greeting: Mutex<Vec<Vec<u8>>>,
     refuse: Mutex<Option<Status>>,
     /// Of each connection that is open, the latest last.
-    open: Mutex<Vec<mpsc::Sender<Result<Vec<u8>, Status>>>>,
+    open: Mutex<Vec<Say>>,
     connections: AtomicU64,
     nonces: AtomicU64,
     is_deaf: std::sync::atomic::AtomicBool,

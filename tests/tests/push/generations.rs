@@ -18,7 +18,7 @@ async fn a_lower_generation_is_nacked_as_older() {
     // The same generation may come with other contents: what the install says has changed.
     scene.apply(7, OTHER).await.unwrap();
     scene.apply(8, CACHE).await.unwrap();
-    assert_eq!(regressions(&scene.pod).await, 0.0);
+    assert!(regressions(&scene.pod).await < 0.5);
 }
 
 #[tokio::test]
@@ -34,7 +34,7 @@ async fn a_lower_one_is_applied_after_its_time_and_counted() {
     })
     .await
     .unwrap();
-    assert_eq!(regressions(&scene.pod).await, 1.0);
+    assert!((regressions(&scene.pod).await - 1.0).abs() < 0.5);
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use llmcache_operator::compile;
 use llmcache_operator::validate::load;
 use llmcache_policy::Snapshot;
 use llmcache_tests::fake::{Fake, FakeConfig};
-use llmcache_tests::kit::{Authority, Call, Operator, Pod, Reply, Volumes, eventually, policy, question};
+use llmcache_tests::kit::{Authority, Call, Operator, Pod, Reply, Volumes, eventually, metric, policy, question};
 
 /// A model that the price table knows.
 const MODEL: &str = "claude-opus-5-5";
@@ -114,4 +114,10 @@ async fn says(pod: &Pod, text: &str) -> anyhow::Result<()> {
         pod.page("/readyz").await.is_ok_and(|page| page.contains(text))
     })
     .await
+}
+
+/// Fails unless a family's samples with these labels sum up to a whole number.
+fn shows(page: &str, family: &str, labels: &[&str], expected: f64) {
+    let sum = metric(page, family, labels);
+    assert!((sum - expected).abs() < 0.5, "{family} is {sum}, not {expected}");
 }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use llmcache_policy::push::{Snapshot, down};
-use llmcache_tests::kit::{Call, eventually, metric, question};
+use llmcache_tests::kit::{Call, eventually, question};
 use serde_json::json;
 
-use super::{MODEL, Scene, compiled, says, snapshot, written};
+use super::{MODEL, Scene, compiled, says, shows, snapshot, written};
 
 const CACHE: &str = "  resultCache: {}";
 
@@ -28,12 +28,14 @@ async fn a_sidecar_connects_executes_and_acks() {
     assert!(!scene.ask("one?").await.unwrap().is_hit());
     assert!(scene.ask("one?").await.unwrap().is_hit());
     let page = scene.pod.page("/metrics").await.unwrap();
-    assert_eq!(metric(&page, "llmcache_requests_total", &["policy=\"none\""]), 2.0);
-    assert_eq!(metric(&page, "llmcache_requests_total", &["policy=\"test\""]), 2.0);
-    assert_eq!(metric(&page, "llmcache_push_connected", &[]), 1.0);
-    assert_eq!(
-        metric(&page, "llmcache_policy_info", &[&format!("revision=\"{revision}\"")]),
-        1.0
+    shows(&page, "llmcache_requests_total", &["policy=\"none\""], 2.0);
+    shows(&page, "llmcache_requests_total", &["policy=\"test\""], 2.0);
+    shows(&page, "llmcache_push_connected", &[], 1.0);
+    shows(
+        &page,
+        "llmcache_policy_info",
+        &[&format!("revision=\"{revision}\"")],
+        1.0,
     );
     eventually("one report at the start, one for the layers that changed", async || {
         scene.operator.reports().len() == 2
@@ -108,7 +110,7 @@ async fn a_swap_under_load_fails_no_request_and_forgets_no_answer() {
         asker.await.unwrap();
     }
     assert!(hits.load(Ordering::Relaxed) > 0);
-    assert_eq!(misses.load(Ordering::Relaxed), 0, "{:?} hits", hits);
+    assert_eq!(misses.load(Ordering::Relaxed), 0, "{hits:?} hits");
     assert_eq!(scene.fake.calls(), 20);
 }
 
@@ -182,7 +184,7 @@ async fn what_cannot_be_executed_is_nacked_and_changes_nothing() {
         assert!(scene.ask("one?").await.unwrap().is_hit());
     }
     let page = scene.pod.page("/metrics").await.unwrap();
-    assert_eq!(metric(&page, "llmcache_snapshot_rejected_total", &[]), 4.0);
+    shows(&page, "llmcache_snapshot_rejected_total", &[], 4.0);
     // What never had a name is no policy either.
     let nameless = down::Body::Snapshot(Snapshot {
         nonce: 99,

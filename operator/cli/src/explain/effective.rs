@@ -1,5 +1,7 @@
 //! A compiled policy in the words of the policy format, every default filled in: it compiles to the same snapshot again.
 
+use std::fmt::Write as _;
+
 use llmcache_crds::LLMCachePolicySpec;
 use llmcache_operator::policy::prompt_cache::MarkTtl;
 use llmcache_operator::policy::routing::{Rule, Tier};
@@ -175,7 +177,7 @@ fn duration(milliseconds: u64) -> String {
     let mut written = String::new();
     for (unit, length) in [("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)] {
         if rest >= length {
-            written += &format!("{}{unit}", rest / length);
+            let _ = write!(written, "{}{unit}", rest / length);
             rest %= length;
         }
     }

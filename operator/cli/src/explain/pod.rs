@@ -73,9 +73,10 @@ pub(super) async fn explain(cluster: &Cluster, scene: &Scene, name: &str, now_ms
     about.extend(owner.iter().map(|owner| (owner.kind.as_str(), owner.key.name.as_str())));
     let (events, note) = events::about(cluster, &about, now_ms).await;
     let injection = scene.injection(pod, fact);
-    let sidecar = match injection.is_injected {
-        true => Some(Sidecar::ask(cluster, &key, pod).await),
-        false => None,
+    let sidecar = if injection.is_injected {
+        Some(Sidecar::ask(cluster, &key, pod).await)
+    } else {
+        None
     };
     let placed = scene.plan.pods.get(&fact.uid);
     let policy = placed.map(|placed| chosen(scene, fact, placed));

@@ -2,6 +2,7 @@
 
 use llmcache_crds::status::condition;
 
+use super::policies::Row;
 use super::report::{Named, Report, Sidecars, Traffic};
 use super::tally::LAYERS;
 use crate::table::{Align, aligned};
@@ -57,7 +58,7 @@ fn policies(report: &Report) -> String {
         rows.push(row(is_wide.then_some(policy.namespace.as_str()), cells));
     }
     let mut lines = vec![aligned(&rows, Align::Left)];
-    lines.extend(report.policies.iter().flat_map(|policy| policy.lines()));
+    lines.extend(report.policies.iter().flat_map(Row::lines));
     lines.join("\n")
 }
 
@@ -132,7 +133,7 @@ fn dollars(traffic: &Traffic) -> String {
     let net = tally.gross() - tally.costs();
     let row = |name: &str, usd: crate::usd::Usd| [name.to_owned(), usd.to_string()];
     let mut rows = vec![
-        ["dollars", ""].map(String::from),
+        ["dollars", "$"].map(String::from),
         row("without llmcache", tally.actual + net),
     ];
     rows.extend(

@@ -120,7 +120,7 @@ fn status(code: u16, reason: &str, message: &str) -> (u16, Value) {
 
 /// A list of objects.
 pub(crate) fn list(items: Vec<Value>) -> Value {
-    json!({"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": "1"}, "items": items})
+    json!({"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": "1"}, "items": Value::Array(items)})
 }
 
 /// The port-forward protocol for one port: channel 0 carries bytes, channel 1 errors, both begin with the port.

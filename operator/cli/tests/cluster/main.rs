@@ -4,6 +4,7 @@
 mod fake;
 mod shop;
 
+use std::path::Path;
 use std::process::Stdio;
 
 use serde_json::{Value, json};
@@ -21,7 +22,7 @@ struct Ran {
 
 impl Ran {
     fn json(&self) -> Value {
-        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+        serde_json::from_str(&self.out).unwrap()
     }
 }
 
@@ -86,6 +87,48 @@ async fn status_sums_what_every_sidecar_counted() {
         );
     }
     assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
+}
+
+/// `LLMCACHE_GENERATE=write` writes them.
+#[tokio::test]
+async fn answers_are_as_committed() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/answers");
+    let mut wrong = shop::world();
+    shop::reject(&mut wrong);
+    shop::add_uninjected(&mut wrong);
+    for (name, world, args) in [
+        ("status", shop::world(), &["status"][..]),
+        ("status-wrong", wrong.clone(), &["status"]),
+        ("status-all", shop::world_wide(), &["status", "-A"]),
+        ("explain-pod", shop::world(), &["explain", "pod", "chat-1"]),
+        ("explain-pod-uninjected", wrong, &["explain", "pod", "late-1"]),
+        ("explain-policy", shop::world(), &["explain", "policy", "everyone"]),
+    ] {
+        let path = folder.join(format!("{name}.txt"));
+        let found = without_ages(&run(&world, args).await.out);
+        if std::env::var_os("LLMCACHE_GENERATE").is_some_and(|wanted| wanted == "write") {
+            std::fs::write(&path, &found).unwrap();
+        }
+        assert_eq!(
+            std::fs::read_to_string(&path).unwrap_or_default(),
+            found,
+            "{}",
+            path.display()
+        );
+    }
+}
+
+/// The last word of a row is its age in days, which no file can hold.
+fn without_ages(text: &str) -> String {
+    let is_age = |word: &str| {
+        word.strip_suffix('d')
+            .is_some_and(|days| days.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    let lines = text.lines().map(|line| match line.rsplit_once(' ') {
+        Some((row, word)) if is_age(word) => format!("{row} 9d\n"),
+        _ => format!("{line}\n"),
+    });
+    lines.collect()
 }
 
 /// One space between words: columns are as wide as they need.
@@ -164,7 +207,7 @@ async fn explain_names_the_fix_where_no_policy_matches_and_where_no_request_came
     for line in [
         "problem: no policy matches: the namespace has none; everything passes through",
         "kubectl apply -f -",
-        "problem: no request seen since start: either the app has made no call yet, or its base URL is set in code",
+        "problem: no request seen since start: base URL set in code, or no call made yet",
         "kubectl -n shop exec chat-1 -- env | grep BASE_URL",
     ] {
         assert!(ran.out.contains(line), "{line} not in {}\n{}", ran.out, ran.err);

@@ -31,10 +31,10 @@ pub(crate) fn world() -> World {
     let policies = vec![
         policy(
             "support-bot",
-            support,
+            &support,
             &json!({"sidecars": counts(2, 0), "conditions": conditions("True", "Programmed", "all")}),
         ),
-        policy("everyone", json!({}), &json!({"sidecars": counts(0, 0)})),
+        policy("everyone", &json!({}), &json!({"sidecars": counts(0, 0)})),
     ];
     world.objects.insert(POLICIES.into(), list(policies));
     let pods = vec![
@@ -66,8 +66,7 @@ pub(crate) fn world() -> World {
 /// The revision that `support-bot` has.
 fn revision() -> String {
     let support = json!({"selector": {"matchLabels": {"app": "support-bot"}}, "resultCache": {}});
-    let written = policy("support-bot", support, &json!({}));
-    let mut written: Value = written;
+    let mut written = policy("support-bot", &support, &json!({}));
     written.as_object_mut().unwrap().remove("status");
     let loaded = llmcache_operator::load(&written.to_string()).unwrap();
     llmcache_operator::compile(&loaded.policies[0].0).revision().0
@@ -84,7 +83,7 @@ fn owners(world: &mut World, name: &str) {
     }
 }
 
-fn policy(name: &str, spec: Value, status: &Value) -> Value {
+fn policy(name: &str, spec: &Value, status: &Value) -> Value {
     let mut status = status.clone();
     status["observedGeneration"] = 1.into();
     status["revision"] = "9f2c31".into();
@@ -139,6 +138,17 @@ fn bare(name: &str, owner: &str, phase: &str) -> Value {
         "spec": {"containers": [{"name": "app", "image": "i"}]},
         "status": {"phase": phase},
     })
+}
+
+/// The same, asked for in all namespaces.
+pub(crate) fn world_wide() -> World {
+    let mut world = world();
+    let within = std::mem::take(&mut world.objects);
+    let wide = within
+        .into_iter()
+        .map(|(path, object)| (path.replace("/namespaces/shop/", "/"), object));
+    world.objects = wide.collect();
+    world
 }
 
 /// One sidecar refuses the revision.

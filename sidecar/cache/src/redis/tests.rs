@@ -193,7 +193,7 @@ async fn nothing_in_the_store_is_clear() {
     let parts: Vec<&str> = names[0].split(':').collect();
     assert_eq!(
         parts.iter().map(|part| part.len()).collect::<Vec<_>>(),
-        [8, 32, 32, 1, 66]
+        [8, 1, 32, 1, 66]
     );
 }
 

@@ -32,20 +32,14 @@ const APP_LABELS: [&str; 3] = ["app", "app.kubernetes.io/name", "app.kubernetes.
 
 /// Everything that is wrong.
 pub(super) fn findings(case: &Case<'_>) -> Vec<Finding> {
-    let mut findings = Vec::new();
     if !case.injection.is_injected {
-        let fix = case
-            .injection
-            .fix
-            .as_deref()
-            .unwrap_or("change what the message names; the next pod is judged anew");
-        findings.push(Finding::new(uninjected(case), fix));
-    } else {
-        findings.extend(of_policy(case));
-        findings.extend(case.sidecar.and_then(|sidecar| of_sidecar(case, sidecar)));
-        findings.extend(case.sidecar.and_then(|sidecar| without_traffic(case, sidecar)));
+        let fix = case.injection.fix.as_deref();
+        let fix = fix.unwrap_or("change what the message names; the next pod is judged anew");
+        return vec![Finding::new(uninjected(case), fix)];
     }
-    findings
+    let of_sidecar = case.sidecar.and_then(|sidecar| of_sidecar(case, sidecar));
+    let traffic = case.sidecar.and_then(|sidecar| without_traffic(case, sidecar));
+    [of_policy(case), of_sidecar, traffic].into_iter().flatten().collect()
 }
 
 fn uninjected(case: &Case<'_>) -> String {
@@ -133,7 +127,7 @@ fn without_traffic(case: &Case<'_>, sidecar: &Sidecar) -> Option<Finding> {
     }
     let (namespace, name) = (&case.pod.key.namespace, &case.pod.key.name);
     Some(Finding::new(
-        "no request seen since start: either the app has made no call yet, or its base URL is set in code",
+        "no request seen since start: base URL set in code, or no call made yet",
         format!(
             "take base_url / baseURL out of the program, so that the SDK reads ANTHROPIC_BASE_URL and OPENAI_BASE_URL; \
              kubectl -n {namespace} exec {name} -- env | grep BASE_URL shows where they point"

@@ -138,8 +138,7 @@ fn base_url_set_in_code() {
     let found = judge(&placed(Some("bot"), None), &sidecar, &[]);
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(
-        found[0].problem.contains("no request seen since start")
-            && found[0].problem.contains("base URL is set in code")
+        found[0].problem.contains("no request seen since start") && found[0].problem.contains("base URL set in code")
     );
     assert!(
         found[0]
