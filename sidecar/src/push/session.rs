@@ -235,30 +235,7 @@ impl<'a> Session<'a> {
         }
     }
 
-<<<<<<< HEAD
-    async fn trust(&mut self, trust: &push::Trust) {
-=======
-    async fn obey(&mut self, ban: push::Ban) -> Result<(), End> {
-        if self.bans.len() >= MAX_BANS {
-            let error = format!("more than {MAX_BANS} bans wait here; tell it again");
-            let result = BanResult {
-                id: ban.id,
-                error,
-                ..BanResult::default()
-            };
-            return self.say(up::Body::BanResult(result)).await;
-        }
-        let (in_force, at_once) = (self.push.in_force.clone(), self.at_once.clone());
-        self.bans.spawn(async move {
-            // It is never closed.
-            let _turn = at_once.acquire_owned().await;
-            in_force.told().obey(&in_force.pipeline(), ban).await
-        });
-        Ok(())
-    }
-
     fn trust(&self, trust: &push::Trust) {
->>>>>>> main
         let trust = match Trust::read(&trust.ca) {
             Ok(trust) => trust,
             Err(problem) => return tracing::error!(problem, "new certificates are refused"),
