@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::Client;
+use kube::{Client, Config};
 use llmcache_policy::names;
 use prometheus::Registry;
 use tokio::net::TcpListener;
@@ -23,8 +23,10 @@ mod told;
 
 /// Time from the signal until streams are closed: whoever routes to this replica must have seen that it ends.
 const FAREWELL: Duration = Duration::from_secs(3);
+/// The API server ends each watch after 290 s at the latest, and a list takes seconds.
+const SILENCE: Duration = Duration::from_mins(5);
 /// Longest time from then until the process ends.
-const DRAIN: Duration = Duration::from_secs(10);
+const DRAIN: Duration = Duration::from_secs(3);
 
 /// Where this replica runs.
 #[derive(Clone, Debug, clap::Args)]
@@ -95,9 +97,7 @@ pub fn run(settings: &Path, pod: &Pod) -> Result<(), Ended> {
 
 async fn serve(settings: Arc<Settings>, pod: &Pod) -> Result<(), Ended> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let client = Client::try_default()
-        .await
-        .map_err(|error| Ended::Client(format!("no API server is configured: {error}")))?;
+    let client = client().await.map_err(Ended::Client)?;
     let ports = Ports::bind().await?;
     let registry = Registry::new();
     let (stop, stopping) = watch::channel(Stage::Serving);
@@ -130,8 +130,17 @@ async fn serve(settings: Arc<Settings>, pod: &Pod) -> Result<(), Ended> {
     stop.send_replace(Stage::Gone);
     // The lease is handed back and streams are closed; whatever hangs is cut.
     let drained = async { while tasks.join_next().await.is_some() {} };
-    let _ = tokio::time::timeout(DRAIN.min(FAREWELL), drained).await;
+    let _ = tokio::time::timeout(DRAIN, drained).await;
     Ok(())
+}
+
+/// A client that gives up a connection on which nothing comes for longer than any watch lives: lists have no time limit
+/// of their own, and one on a half-open connection would never end.
+async fn client() -> Result<Client, String> {
+    let config = Config::infer().await;
+    let mut config = config.map_err(|error| format!("no API server is configured: {error}"))?;
+    config.read_timeout = Some(SILENCE);
+    Client::try_from(config).map_err(|error| format!("the API server's settings cannot be used: {error}"))
 }
 
 /// How far this replica is from its end.

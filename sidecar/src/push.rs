@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep};
 use crate::in_force::InForce;
 
 mod backoff;
+mod bans;
 mod connect;
 mod guard;
 mod offer;

@@ -8,17 +8,18 @@ use llmcache_cache::redis::Server;
 use llmcache_policy::NamespaceKey;
 use llmcache_policy::push::push_client::PushClient;
 use llmcache_policy::push::{self, Ack, BanResult, Down, Hello, Nack, PROTOCOL, Report, Up, down, up};
-use tokio::sync::{Semaphore, mpsc};
-use tokio::task::JoinSet;
+use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Streaming};
 
+use super::bans::Bans;
 use super::guard::Verdict;
 use super::offer::Offer;
 use super::report;
 use super::state::{LastGood, Trust};
 use super::{Push, connect};
+use crate::in_force::InForce;
 use crate::pipeline::Stores;
 
 /// Messages up that wait for the operator to read them.
@@ -31,9 +32,6 @@ const GREET: Duration = Duration::from_secs(10);
 const TICK: Duration = Duration::from_secs(1);
 /// Reports of no news are so far apart.
 const REPORT: Duration = Duration::from_secs(30);
-/// Bans put in force at once, and most that wait: an operator tells the others again.
-const BANS_AT_ONCE: usize = 4;
-const MAX_BANS: usize = 1_024;
 /// Largest message down: a policy with the certificates of both upstreams, several times over.
 const MAX_MESSAGE: usize = 2 << 20;
 
@@ -50,8 +48,7 @@ pub(super) struct Session<'a> {
     push: &'a Arc<Push>,
     down: Streaming<Down>,
     up: mpsc::Sender<Up>,
-    bans: JoinSet<BanResult>,
-    at_once: Arc<Semaphore>,
+    bans: Bans,
     /// The operator's last word is in force.
     is_confirmed: bool,
     /// A lower generation that waits for its minute.
@@ -86,12 +83,12 @@ impl<'a> Session<'a> {
             Ok(Err(status)) => return Err(said(&status)),
             Err(_) => return Err("the operator does not greet".into()),
         };
+        let in_force = push.in_force.clone();
         Ok(Self {
             push,
             down: stream,
             up,
-            bans: JoinSet::new(),
-            at_once: Arc::new(Semaphore::new(BANS_AT_ONCE)),
+            bans: Bans::new(move |ban| obey(in_force.clone(), ban)),
             is_confirmed: false,
             refused: None,
             reported: None,
@@ -111,13 +108,7 @@ impl<'a> Session<'a> {
                     Err(status) if status.code() == Code::Unavailable => return End::Clean,
                     Err(status) => return End::Failed(said(&status)),
                 },
-                Some(result) = self.bans.join_next() => match result {
-                    Ok(result) => self.say(up::Body::BanResult(result)).await,
-                    Err(error) => {
-                        tracing::error!(%error, "a ban broke down; it is obeyed when it is told again");
-                        Ok(())
-                    }
-                },
+                Some(result) = self.bans.next() => self.say(up::Body::BanResult(result)).await,
                 _ = tick.tick() => self.tick().await,
             };
             if let Err(end) = done {
@@ -132,7 +123,9 @@ impl<'a> Session<'a> {
             Some(down::Body::Credentials(credentials)) => self.enter(credentials).await,
             Some(down::Body::Bans(bans)) => {
                 for ban in bans.bans {
-                    self.obey(ban).await?;
+                    if let Some(refused) = self.bans.take(ban) {
+                        self.say(up::Body::BanResult(refused)).await?;
+                    }
                 }
             }
             Some(down::Body::Trust(trust)) => self.trust(&trust),
@@ -242,25 +235,6 @@ impl<'a> Session<'a> {
         }
     }
 
-    async fn obey(&mut self, ban: push::Ban) -> Result<(), End> {
-        if self.bans.len() >= MAX_BANS {
-            let error = format!("more than {MAX_BANS} bans wait here; tell it again");
-            let result = BanResult {
-                id: ban.id,
-                error,
-                ..BanResult::default()
-            };
-            return self.say(up::Body::BanResult(result)).await;
-        }
-        let (in_force, at_once) = (self.push.in_force.clone(), self.at_once.clone());
-        self.bans.spawn(async move {
-            // It is never closed.
-            let _turn = at_once.acquire_owned().await;
-            in_force.told().obey(&in_force.pipeline(), ban).await
-        });
-        Ok(())
-    }
-
     fn trust(&self, trust: &push::Trust) {
         let trust = match Trust::read(&trust.ca) {
             Ok(trust) => trust,
@@ -275,6 +249,7 @@ impl<'a> Session<'a> {
     }
 
     async fn tick(&mut self) -> Result<(), End> {
+        self.bans.retry();
         if self.is_confirmed {
             self.push.in_force.confirm();
         }
@@ -321,6 +296,10 @@ impl fmt::Display for End {
             Self::Failed(reason) => f.write_str(reason),
         }
     }
+}
+
+async fn obey(in_force: Arc<InForce>, ban: push::Ban) -> BanResult {
+    in_force.told().obey(&in_force.pipeline(), ban).await
 }
 
 fn message(body: up::Body) -> Up {
