@@ -62,6 +62,12 @@ impl Watching {
         })
     }
 
+    /// Has the series of a kind from the start: a rate needs two samples.
+    pub(crate) fn watched(&self, kind: &str) {
+        self.restarts.with_label_values(&[kind]);
+        self.malformed.with_label_values(&[kind]);
+    }
+
     pub(crate) fn restarted(&self, kind: &str) {
         self.restarts.with_label_values(&[kind]).inc();
     }
@@ -83,11 +89,15 @@ impl Pushing {
         for result in ["ack", "nack"] {
             acks.with_label_values(&[result]);
         }
+        let rejected = counters(registry, "push_rejected_total", "Connections refused.", "reason")?;
+        for reason in ["busy", "full", "no_token", "not_operator", "refused", "unavailable"] {
+            rejected.with_label_values(&[reason]);
+        }
         Ok(Self {
             connections: int_gauge(registry, "push_connections", "Sidecars connected to this replica.")?,
             snapshots: counter(registry, "push_snapshots_total", "Snapshots sent.")?,
             acks,
-            rejected: counters(registry, "push_rejected_total", "Connections refused.", "reason")?,
+            rejected,
         })
     }
 

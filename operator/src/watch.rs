@@ -177,6 +177,7 @@ fn follow<K, T>(
     T: Send + 'static,
 {
     let events = watcher(api, config.timeout(LIFE)).default_backoff();
+    sink.metrics.watched(kind);
     let sink = sink.clone();
     tasks.spawn(async move {
         pump(kind, events.boxed(), read, change, &sink).await;

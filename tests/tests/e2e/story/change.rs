@@ -44,7 +44,7 @@ pub(super) async fn a_ttl_reaches_every_pod_without_a_restart(stage: &Stage) -> 
 pub(super) async fn the_api_server_refuses_with_field_and_fix(stage: &Stage) -> anyhow::Result<String> {
     let policy = policy_with(|text| text.replace("defaultTier: sonnet", "defaultTier: gold"))?;
     let said = stage.refused(&["apply", "-f", "-"], &policy).await?;
-    for words in ["spec.routing", "gold", "fix:"] {
+    for words in ["spec.routing.defaultTier", "allowed:", "fix:"] {
         ensure!(said.contains(words), "{words} in {said}");
     }
     Ok(said

@@ -52,12 +52,21 @@ impl Stage {
     }
 
     async fn prepared(self) -> anyhow::Result<Self> {
-        for image in ["llmcache-operator", "llmcache-sidecar", "fake-provider", "busybox", "redis", "prometheus", "python"] {
+        for image in [
+            "llmcache-operator",
+            "llmcache-sidecar",
+            "fake-provider",
+            "busybox",
+            "redis",
+            "prometheus",
+            "python",
+        ] {
             self.cluster().load_image(image).await?;
         }
         self.apply(&manifest("shop.yaml")).await?;
         let bot = format!("--from-file={}", manifest("bot.py").display());
-        self.kubectl(&["-n", "shop", "create", "configmap", "bot", &bot]).await?;
+        self.kubectl(&["-n", "shop", "create", "configmap", "bot", &bot])
+            .await?;
         Ok(self)
     }
 
@@ -88,7 +97,10 @@ impl Stage {
     /// Runs `kubectl llmcache`; its output, and its exit code.
     pub(crate) async fn command(&self, arguments: &[&str]) -> anyhow::Result<(String, i32)> {
         let program = binary("kubectl-llmcache")?;
-        let done = self.cluster().run(&program.display().to_string(), arguments, "").await?;
+        let done = self
+            .cluster()
+            .run(&program.display().to_string(), arguments, "")
+            .await?;
         Ok((format!("{}{}", done.stdout, done.stderr), done.code))
     }
 
@@ -116,19 +128,25 @@ impl Stage {
     /// Waits until a Deployment has rolled out and its old pods are gone.
     pub(crate) async fn rolled_out(&self, namespace: &str, deployment: &str) -> anyhow::Result<()> {
         let name = format!("deployment/{deployment}");
-        self.kubectl(&["-n", namespace, "rollout", "status", &name, "--timeout", "90s"]).await?;
+        self.kubectl(&["-n", namespace, "rollout", "status", &name, "--timeout", "90s"])
+            .await?;
         Ok(())
     }
 
     /// Fetches a URL inside a pod's container.
     pub(crate) async fn fetch(&self, pod: &str, url: &str) -> anyhow::Result<String> {
-        self.kubectl(&["-n", "shop", "exec", pod, "-c", "app", "--", "wget", "-q", "-O", "-", url]).await
+        self.kubectl(&[
+            "-n", "shop", "exec", pod, "-c", "app", "--", "wget", "-q", "-O", "-", url,
+        ])
+        .await
     }
 
     /// Asks the bot of a pod.
     pub(crate) async fn ask(&self, pod: &str, question: &str, user: &str) -> anyhow::Result<Answer> {
         let question = question.replace(' ', "+");
-        let said = self.fetch(pod, &format!("http://127.0.0.1:8000/ask?q={question}&user={user}")).await?;
+        let said = self
+            .fetch(pod, &format!("http://127.0.0.1:8000/ask?q={question}&user={user}"))
+            .await?;
         let said: Value = serde_json::from_str(&said)?;
         if let Some(error) = said["error"].as_str() {
             bail!("the bot of {pod} failed: {error}");
@@ -143,7 +161,10 @@ impl Stage {
 
     /// Waits until the bot of a pod listens.
     pub(crate) async fn bot_ready(&self, pod: &str) -> anyhow::Result<()> {
-        until("the bot listens", async || Ok(self.fetch(pod, "http://127.0.0.1:8000/").await.is_ok())).await
+        until("the bot listens", async || {
+            Ok(self.fetch(pod, "http://127.0.0.1:8000/").await.is_ok())
+        })
+        .await
     }
 
     /// Has a bot chatter, or stop; how many calls went well and how many failed since it began.
@@ -155,17 +176,25 @@ impl Stage {
 
     /// What a pod's sidecar executes.
     pub(crate) async fn snapshot(&self, pod: &str) -> anyhow::Result<Value> {
-        Ok(serde_json::from_str(&self.fetch(pod, "http://127.0.0.1:15480/llmcache/snapshot").await?)?)
+        Ok(serde_json::from_str(
+            &self.fetch(pod, "http://127.0.0.1:15480/llmcache/snapshot").await?,
+        )?)
     }
 
     /// A pod's ledger.
     pub(crate) async fn account(&self, pod: &str) -> anyhow::Result<Value> {
-        Ok(serde_json::from_str(&self.fetch(pod, "http://127.0.0.1:15480/llmcache/account").await?)?)
+        Ok(serde_json::from_str(
+            &self.fetch(pod, "http://127.0.0.1:15480/llmcache/account").await?,
+        )?)
     }
 
     /// The policy with its status.
     pub(crate) async fn policy(&self) -> anyhow::Result<Value> {
-        Ok(serde_json::from_str(&self.kubectl(&["-n", "shop", "get", "lcp", "support-bot", "-o", "json"]).await?)?)
+        Ok(serde_json::from_str(
+            &self
+                .kubectl(&["-n", "shop", "get", "lcp", "support-bot", "-o", "json"])
+                .await?,
+        )?)
     }
 
     /// Status and reason of a condition of the policy.
@@ -173,7 +202,11 @@ impl Stage {
         let policy = self.policy().await?;
         let all = policy["status"]["conditions"].as_array().cloned().unwrap_or_default();
         let found = all.iter().find(|condition| condition["type"] == kind);
-        let text = |name: &str| found.map(|found| found[name].as_str().unwrap_or_default().to_owned()).unwrap_or_default();
+        let text = |name: &str| {
+            found
+                .map(|found| found[name].as_str().unwrap_or_default().to_owned())
+                .unwrap_or_default()
+        };
         Ok((text("status"), text("reason"), text("message")))
     }
 
@@ -191,7 +224,9 @@ impl Stage {
 
 /// A file of the story.
 pub(crate) fn manifest(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/manifests").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/e2e/manifests")
+        .join(name)
 }
 
 /// A file of the repository.
