@@ -33,7 +33,7 @@ pub struct Duty {
     pub leads: watch::Receiver<bool>,
     /// Where Events are left.
     pub notices: Notices,
-    /// `uninjected_pods`: pods that ask for a sidecar and have none for more than 60 s.
+    /// `uninjected_pods`: pods that ask for a sidecar and have none for more than 45 s.
     pub uninjected: IntGauge,
     /// `injected_without_traffic`: sidecars connected for more than 10 min that nobody has called.
     pub without_traffic: IntGauge,

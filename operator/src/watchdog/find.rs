@@ -13,8 +13,9 @@ use crate::opt_in::Wish;
 use crate::plan::Placed;
 use crate::world::World;
 
-/// Age from which a pod without its sidecar is missing one, milliseconds.
-const MISSING_MS: i64 = 60_000;
+/// Age from which a pod without its sidecar is missing one, milliseconds: with a look every ten seconds people are told
+/// within a minute.
+const MISSING_MS: i64 = 45_000;
 /// Time from which a connected sidecar that nobody calls is told of, milliseconds.
 const SILENT_MS: i64 = 600_000;
 

@@ -112,7 +112,7 @@ fn pods_without_their_sidecar_are_one_finding_on_their_deployment_with_the_comma
     }
     changes.push(pod(
         "young",
-        59_999,
+        44_999,
         &[],
         COPIED,
         Some(reference("ReplicaSet", "chat-1")),
@@ -187,8 +187,8 @@ fn an_annotation_that_no_pod_heard_of_is_told_after_a_minute() {
     let mut watchdog = Watchdog::default();
     let mut at = |world: &World, now_ms| watchdog.find(world, &HashMap::new(), now_ms);
     assert_eq!(at(&stuck, NOW_MS), []);
-    assert_eq!(at(&stuck, NOW_MS + 59_999), []);
-    let findings = at(&stuck, NOW_MS + 60_000);
+    assert_eq!(at(&stuck, NOW_MS + 44_999), []);
+    let findings = at(&stuck, NOW_MS + 45_000);
     assert_eq!((findings.len(), findings[0].pods), (1, 1));
     let fix = "kubectl -n shop annotate deployment/chat llmcache.dev/inject=enabled --overwrite";
     assert!(findings[0].message.ends_with(fix), "{}", findings[0].message);

@@ -100,7 +100,7 @@ fn watchdog_duty(parts: &Parts<'_>) -> Result<watchdog::Duty, Ended> {
         uninjected: int_gauge(
             registry,
             "uninjected_pods",
-            "Pods that ask for a sidecar and have none after 60 s.",
+            "Pods that ask for a sidecar and have none after 45 s.",
         )?,
         without_traffic: int_gauge(registry, "injected_without_traffic", "Sidecars that nobody calls.")?,
     })
