@@ -109,7 +109,7 @@ async fn serve(settings: Arc<Settings>, pod: &Pod) -> Result<(), Ended> {
         registry,
         stopping,
     };
-    parts::start(place, ports, &mut tasks)?;
+    parts::start(&place, ports, &mut tasks)?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), pod = pod.pod_name, "serving");
     let reason = tokio::select! {
         _ = terminate.recv() => None,

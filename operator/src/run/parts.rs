@@ -49,12 +49,12 @@ pub(super) struct Place {
 type Tasks = JoinSet<&'static str>;
 
 /// Starts every task.
-pub(super) fn start(place: Place, ports: Ports, tasks: &mut Tasks) -> Result<(), Ended> {
-    let lead = leadership(&place, tasks)?;
-    let worlds = worlds(&place, tasks)?;
-    let trust = trust(&place, &lead, tasks)?;
-    let secret = install_secret(&place, &lead, tasks);
-    let (stores, credentials) = credentials(&place, &worlds.feed, &secret, tasks);
+pub(super) fn start(place: &Place, ports: Ports, tasks: &mut Tasks) -> Result<(), Ended> {
+    let lead = leadership(place, tasks)?;
+    let worlds = worlds(place, tasks)?;
+    let trust = trust(place, &lead, tasks)?;
+    let secret = install_secret(place, &lead, tasks);
+    let (stores, credentials) = credentials(place, &worlds.feed, &secret, tasks);
     let (bans_tell, bans) = watch::channel(Arc::new(BanBook::default()));
     spawn(
         tasks,
@@ -74,10 +74,10 @@ pub(super) fn start(place: Place, ports: Ports, tasks: &mut Tasks) -> Result<(),
         bans,
         trust: trust.serving.bundle(),
     };
-    serve_push(&place, &trust, &lead, service, &sidecars, ports.push, tasks)?;
-    serve_webhook(&place, &trust, &worlds.feed, &notices, ports.webhook, tasks)?;
+    serve_push(place, &trust, &lead, service, &sidecars, ports.push, tasks)?;
+    serve_webhook(place, &trust, &worlds.feed, &notices, ports.webhook, tasks)?;
     duties(
-        &place,
+        place,
         &worlds.feed,
         &lead,
         &trust,
@@ -86,7 +86,7 @@ pub(super) fn start(place: Place, ports: Ports, tasks: &mut Tasks) -> Result<(),
         &notices,
         tasks,
     )?;
-    serve_admin(&place, worlds, trust.serving, secret, ports.admin, tasks);
+    serve_admin(place, worlds, trust.serving, secret, ports.admin, tasks);
     Ok(())
 }
 
@@ -98,13 +98,7 @@ fn spawn<T>(tasks: &mut Tasks, name: &'static str, task: impl Future<Output = T>
     });
 }
 
-/// Who leads, also as a flag.
-struct Lead {
-    leadership: Leadership,
-    flag: watch::Receiver<bool>,
-}
-
-fn leadership(place: &Place, tasks: &mut Tasks) -> Result<Lead, Ended> {
+fn leadership(place: &Place, tasks: &mut Tasks) -> Result<Leadership, Ended> {
     let own = Holder {
         pod: place.pod.pod_name.clone(),
         address: place
@@ -118,17 +112,7 @@ fn leadership(place: &Place, tasks: &mut Tasks) -> Result<Lead, Ended> {
     let leadership = election.leadership();
     let stop = reached(place.stopping.clone(), Stage::Gone);
     spawn(tasks, "lease", election.run(stop));
-    let (tell, flag) = watch::channel(false);
-    let follow = leadership.clone();
-    spawn(tasks, "leader's flag", async move {
-        loop {
-            follow.gained().await;
-            tell.send_replace(true);
-            follow.lost().await;
-            tell.send_replace(false);
-        }
-    });
-    Ok(Lead { leadership, flag })
+    Ok(leadership)
 }
 
 /// The cluster as it is known.
@@ -164,7 +148,7 @@ struct Trust {
     server_name: String,
 }
 
-fn trust(place: &Place, lead: &Lead, tasks: &mut Tasks) -> Result<Trust, Ended> {
+fn trust(place: &Place, lead: &Leadership, tasks: &mut Tasks) -> Result<Trust, Ended> {
     let namespace = &place.pod.pod_namespace;
     let rotation = Rotation::of_service(&place.settings.service, namespace);
     let server_name = rotation.called.clone();
@@ -177,12 +161,12 @@ fn trust(place: &Place, lead: &Lead, tasks: &mut Tasks) -> Result<Trust, Ended> 
             CertificateMode::Provided => certificates::Mode::Provided,
         },
         rotation: rotation.clone(),
-        leadership: lead.leadership.clone(),
+        leadership: lead.clone(),
         serving: serving.clone(),
     };
     spawn(tasks, "certificates", keeper.run());
     let api: Api<MutatingWebhookConfiguration> = Api::all(place.client.clone());
-    let (leadership, bundle) = (lead.leadership.clone(), serving.bundle());
+    let (leadership, bundle) = (lead.clone(), serving.bundle());
     spawn(tasks, "caBundle", async move {
         ca_bundle::run(api, names::SERVICE, leadership, bundle).await
     });
@@ -195,10 +179,10 @@ fn trust(place: &Place, lead: &Lead, tasks: &mut Tasks) -> Result<Trust, Ended> 
 
 type Secrets = watch::Receiver<install_secret::State>;
 
-fn install_secret(place: &Place, lead: &Lead, tasks: &mut Tasks) -> Secrets {
+fn install_secret(place: &Place, lead: &Leadership, tasks: &mut Tasks) -> Secrets {
     let api: Api<Secret> = Api::namespaced(place.client.clone(), &place.pod.pod_namespace);
     let (tell, state) = watch::channel(install_secret::State::default());
-    let leadership = lead.leadership.clone();
+    let leadership = lead.clone();
     spawn(tasks, "install secret", async move {
         install_secret::run(api, names::SECRET_INSTALL, leadership, tell).await
     });
@@ -234,7 +218,7 @@ fn credentials(place: &Place, worlds: &Worlds, secret: &Secrets, tasks: &mut Tas
 fn serve_push(
     place: &Place,
     trust: &Trust,
-    lead: &Lead,
+    lead: &Leadership,
     feeds: Feeds,
     sidecars: &Sidecars,
     listener: tokio::net::TcpListener,
@@ -255,7 +239,7 @@ fn serve_push(
     let acceptor = server::acceptor(trust.serving.clone()).map_err(|error| Ended::Environment(error.to_string()))?;
     spawn(tasks, "push", service.serve(listener, acceptor));
     let (tell, leader) = watch::channel(None);
-    let leadership = lead.leadership.clone();
+    let leadership = lead.clone();
     spawn(tasks, "leader's address", async move {
         let mut state = leadership.subscribe();
         loop {
@@ -356,14 +340,14 @@ fn serve_webhook(
 fn duties(
     place: &Place,
     worlds: &Worlds,
-    lead: &Lead,
+    lead: &Leadership,
     trust: &Trust,
     (stores, secret): (&Stores, &Secrets),
     sidecars: &Sidecars,
     notices: &Notices,
     tasks: &mut Tasks,
 ) -> Result<(), Ended> {
-    let (registry, leads, client) = (&place.registry, &lead.flag, &place.client);
+    let (registry, leads, client) = (&place.registry, lead, &place.client);
     let writer = status::Writer {
         client: client.clone(),
         worlds: worlds.clone(),
@@ -395,8 +379,8 @@ fn duties(
         secret: secret.clone(),
         leads: leads.clone(),
     };
-    let writes = counters(registry, "acl_writes_total", "Redis users written.", "result")?;
-    spawn(tasks, "Redis users", acl::run(sources, writes));
+    let counted = counters(registry, "acl_writes_total", "Redis users written.", "result")?;
+    spawn(tasks, "Redis users", acl::run(sources, counted));
     if place.settings.redis.enabled {
         spawn(
             tasks,
@@ -421,7 +405,7 @@ fn duties(
     Ok(())
 }
 
-fn chart_redis_duty(place: &Place, lead: &Lead, trust: &Trust) -> chart_redis::Duty {
+fn chart_redis_duty(place: &Place, lead: &Leadership, trust: &Trust) -> chart_redis::Duty {
     let (serving, lifetime) = (trust.serving.clone(), trust.rotation.leaf);
     chart_redis::Duty {
         client: place.client.clone(),
@@ -431,17 +415,17 @@ fn chart_redis_duty(place: &Place, lead: &Lead, trust: &Trust) -> chart_redis::D
                 names: names.to_vec(),
                 lifetime,
             };
-            let leaf = serving
+            let issued = serving
                 .issue_leaf(SystemTime::now(), &terms)
                 .map_err(|error| error.to_string())?;
             Ok(chart_redis::Leaf {
-                certificate: leaf.certificate_pem(),
-                key: leaf.key_pem().to_owned().into(),
+                certificate: issued.certificate_pem(),
+                key: issued.key_pem().to_owned().into(),
                 ca: serving.bundle_pem().as_deref().unwrap_or_default().to_owned(),
             })
         }),
         ca: trust.serving.bundle(),
-        leads: lead.flag.clone(),
+        leads: lead.clone(),
     }
 }
 

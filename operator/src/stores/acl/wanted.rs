@@ -42,7 +42,7 @@ pub fn wanted(world: &World, class: &str, secret: &InstallSecret) -> Users {
 pub fn mark(secret: &InstallSecret) -> String {
     let hash = Sha256::new()
         .chain_update(b"llmcache install mark")
-        .chain_update(&*secret.current);
+        .chain_update(secret.current.as_slice());
     format!("llmcache-install-{}", hex::encode(&hash.finalize()[..8]))
 }
 
