@@ -32,9 +32,9 @@ pub use share::share;
 const MAX_CONNECTIONS: usize = 20_000;
 /// Longest life of a stream, before jitter, so that sidecars spread over replicas again.
 const AGE: Duration = Duration::from_mins(30);
-/// A sidecar that fell silent is found after these two together; its stream ends, and its grace begins.
-const PING_INTERVAL: Duration = Duration::from_secs(5);
-const PING_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time after which a silent sidecar is asked whether it lives, and in which it has to answer: one that vanished without
+/// a word must not be taken for serving, and its bans not be waited for.
+const PING: Duration = Duration::from_secs(5);
 /// Room for messages that the network has not taken yet.
 const ROOM: usize = 1;
 
@@ -89,8 +89,8 @@ impl Service {
     ) -> Result<(), tonic::transport::Error> {
         let mut stop = self.stop.clone();
         tonic::transport::Server::builder()
-            .http2_keepalive_interval(Some(PING_INTERVAL))
-            .http2_keepalive_timeout(Some(PING_TIMEOUT))
+            .http2_keepalive_interval(Some(PING))
+            .http2_keepalive_timeout(Some(PING))
             .max_concurrent_streams(4)
             .add_service(PushServer::new(self).max_decoding_message_size(4 << 20))
             .serve_with_incoming_shutdown(tls::incoming(listener, acceptor), async move {

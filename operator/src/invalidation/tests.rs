@@ -313,18 +313,9 @@ fn what_is_not_obeyed_yet_is_sent_before_all_else_and_what_is_repeated_once() {
     let at = |n: i64, pattern: &str, is_complete: bool| {
         let mut ban = ban(&format!("b{n:03}"), &json!({"pattern": pattern}));
         if is_complete {
-            let sidecars = [(
-                "x".to_owned(),
-                Sighting {
-                    ban_results: vec![BanResult {
-                        id: format!("uid-b{n:03}"),
-                        is_complete: true,
-                        ..BanResult::default()
-                    }],
-                    ..sighting("x", None).1
-                },
-            )];
-            ban.status = Some(late(&ban, &World::default(), &sidecars).unwrap().status);
+            let mut answer = sighting("x", Some((0, false, "")));
+            answer.1.ban_results[0].id = format!("uid-b{n:03}");
+            ban.status = Some(late(&ban, &World::default(), &[answer]).unwrap().status);
         }
         let at = k8s_openapi::jiff::Timestamp::from_second(n).unwrap();
         ban.metadata.creation_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at));

@@ -23,7 +23,7 @@ mod tests;
 mod wanted;
 
 pub use keeper::{Done, Keeper};
-pub use wanted::{User, Users, mark, wanted};
+pub use wanted::{User, Users, marks, wanted};
 
 /// Time between two looks at every server.
 const LOOK: Duration = Duration::from_secs(5);
@@ -69,7 +69,7 @@ pub async fn run(mut sources: Sources, writes: IntCounterVec) {
             for name in names.into_iter().filter(|name| stores.is_per_namespace(name)) {
                 let users = wanted(&world, &name, &secret);
                 let class = classes.entry(name.clone()).or_default();
-                class.look(&name, &stores, users, &mark(&secret), &writes).await;
+                class.look(&name, &stores, users, &marks(&secret), &writes).await;
             }
         }
         tokio::select! {
@@ -85,7 +85,7 @@ pub async fn run(mut sources: Sources, writes: IntCounterVec) {
 
 impl Class {
     /// Looks at every server where that is due, or where other users are wanted than before.
-    async fn look(&mut self, name: &str, stores: &StoreBook, users: Users, mark: &str, writes: &IntCounterVec) {
+    async fn look(&mut self, name: &str, stores: &StoreBook, users: Users, marks: &[String], writes: &IntCounterVec) {
         let now_ms = Timestamp::now().as_millisecond();
         let is_new = self.before != users;
         if !is_new && now_ms < self.due_ms {
@@ -93,7 +93,7 @@ impl Class {
         }
         // No login yet is said by the book of stores.
         let Some(admin) = stores.admin(name) else { return };
-        let look = self.keeper.sync(&admin, &users, mark, now_ms);
+        let look = self.keeper.sync(&admin, &users, marks, now_ms);
         let done = match timeout(TIMEOUT, look).await {
             Ok(Ok(done)) => done,
             Ok(Err(error)) => Done::failed(error.to_string()),

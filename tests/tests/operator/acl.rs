@@ -9,7 +9,7 @@ use llmcache_operator::install_secret::InstallSecret;
 use llmcache_operator::plan::Planner;
 use llmcache_operator::settings::Settings;
 use llmcache_operator::stores::StoreBook;
-use llmcache_operator::stores::acl::{Keeper, Users, mark, wanted};
+use llmcache_operator::stores::acl::{Keeper, Users, marks, wanted};
 use llmcache_operator::world::World;
 use llmcache_policy::NamespaceKey;
 use llmcache_tests::kit::{Authority, Guards, Node, Redis, RedisCluster, RedisSentinel, eventually};
@@ -77,7 +77,7 @@ impl Install {
     async fn sync(&self, keeper: &mut Keeper, namespaces: &[&str], now_ms: i64) -> u64 {
         let admin = self.stores.admin("fast").unwrap();
         let users = self.users(namespaces);
-        let done = keeper.sync(&admin, &users, &mark(&self.secret), now_ms).await.unwrap();
+        let done = keeper.sync(&admin, &users, &marks(&self.secret), now_ms).await.unwrap();
         assert_eq!(done.errors, Vec::<String>::new());
         done.written
     }
@@ -142,7 +142,7 @@ async fn a_namespace_enters_over_tls_and_reaches_its_own_keys_alone() {
         redis::cmd("FLUSHALL").query_async(&mut shop).await,
         redis::cmd("ACL").arg("LIST").query_async(&mut shop).await,
         redis::cmd("PUBLISH")
-            .arg(mark(&install.secret))
+            .arg(&marks(&install.secret)[0])
             .arg("x")
             .query_async(&mut shop)
             .await,
@@ -207,12 +207,30 @@ async fn users_of_namespaces_that_are_gone_go_after_ten_minutes_and_no_others() 
 }
 
 #[tokio::test]
+async fn users_of_the_secret_before_go_too() {
+    let redis = Redis::start_with(&[&format!("requirepass {PASSWORD}")]).await.unwrap();
+    let before = single(&redis);
+    before.sync(&mut Keeper::default(), &["shop"], 0).await;
+    let mut after = Install::new([7; 32], &format!("addresses: ['{}']", redis.address()), None);
+    after.secret.previous = Some(before.secret.current.clone());
+    let mut keeper = Keeper::default();
+    after.sync(&mut keeper, &["shop"], 1_000).await;
+    assert!(before.enter("shop").await.is_ok(), "its sidecars may not have heard");
+    after.sync(&mut keeper, &["shop"], 1_000 + TEN_MINUTES_MS).await;
+    assert_eq!(
+        before.enter("shop").await.unwrap_err().kind(),
+        ErrorKind::AuthenticationFailed
+    );
+    assert!(after.enter("shop").await.is_ok());
+}
+
+#[tokio::test]
 async fn a_wrong_login_is_told_without_the_password() {
     let redis = Redis::start_with(&["requirepass another"]).await.unwrap();
     let install = single(&redis);
     let admin = install.stores.admin("fast").unwrap();
     let done = Keeper::default()
-        .sync(&admin, &install.users(&["shop"]), &mark(&install.secret), 0)
+        .sync(&admin, &install.users(&["shop"]), &marks(&install.secret), 0)
         .await
         .unwrap();
     assert_eq!((done.written, done.errors.len()), (0, 1));
@@ -243,7 +261,7 @@ async fn master_and_replicas_behind_sentinels_have_the_users_and_keep_them_when_
     let admin = install.stores.admin("fast").unwrap();
     let users = install.users(&["shop", "bank"]);
     eventually("the new master has the new user", async || {
-        let _ = keeper.sync(&admin, &users, &mark(&install.secret), 1_000).await;
+        let _ = keeper.sync(&admin, &users, &marks(&install.secret), 1_000).await;
         let mut known = 0;
         for server in &group.servers[1..] {
             known += usize::from(knows(server, &install, "bank").await);

@@ -41,9 +41,15 @@ pub struct Done {
 }
 
 impl Keeper {
-    /// Looks at every server and makes it have the wanted users; deletes those with our mark that were not wanted for
+    /// Looks at every server and makes it have the wanted users; deletes those with one of our marks that were not wanted for
     /// ten minutes. Only finding the servers fails as a whole.
-    pub async fn sync(&mut self, admin: &Admin, wanted: &Users, mark: &str, now_ms: i64) -> Result<Done, Unreachable> {
+    pub async fn sync(
+        &mut self,
+        admin: &Admin,
+        wanted: &Users,
+        marks: &[String],
+        now_ms: i64,
+    ) -> Result<Done, Unreachable> {
         let addresses = node::all(admin).await?;
         self.nodes.retain(|address, _| addresses.contains(address));
         let mut done = Done::default();
@@ -52,7 +58,7 @@ impl Keeper {
             let node = self.nodes.entry(address.clone()).or_default();
             let result = async {
                 let mut connection = node::connect(admin, &address).await?;
-                let there = marked(&mut connection, mark).await?;
+                let there = marked(&mut connection, marks).await?;
                 done.written += node.write(&mut connection, wanted, &there, now_ms).await?;
                 let unwanted = there.into_iter().filter(|name| !wanted.contains_key(name));
                 let (late, early): (Vec<_>, Vec<_>) = unwanted.partition(|name| {
@@ -117,15 +123,18 @@ impl Done {
     }
 }
 
-/// Names of the users with our mark.
-async fn marked(connection: &mut MultiplexedConnection, mark: &str) -> Result<BTreeSet<String>, Unreachable> {
+/// Names of the users with one of our marks.
+async fn marked(connection: &mut MultiplexedConnection, marks: &[String]) -> Result<BTreeSet<String>, Unreachable> {
     let mut list = redis::cmd("ACL");
     let users: Vec<String> = list.arg("LIST").query_async(connection).await?;
-    let channel = format!("&{mark}");
     let ours = users.iter().filter_map(|user| {
         let mut words = user.split(' ');
         let name = words.nth(1).filter(|name| name.starts_with(PREFIX))?;
-        words.any(|word| word == channel).then(|| name.to_owned())
+        let is_mark = |word: &str| {
+            word.strip_prefix('&')
+                .is_some_and(|channel| marks.iter().any(|mark| mark == channel))
+        };
+        words.any(is_mark).then(|| name.to_owned())
     });
     Ok(ours.collect())
 }

@@ -31,18 +31,23 @@ pub fn wanted(world: &World, class: &str, secret: &InstallSecret) -> Users {
         let mut rules = redis_acl::rules(&keys.current.redis_prefix(), &password);
         // What was stored under the key before is still read, and banned.
         rules.extend(keys.previous.map(|key| format!("~{}*", key.redis_prefix())));
-        rules.push(format!("&{}", mark(secret)));
+        rules.push(format!("&{}", mark(&*secret.current)));
         Some((keys.current.redis_user(), User(rules)))
     });
     users.collect()
 }
 
-/// The channel by which the users of this install are told from another's. It gives nothing: no user may publish or
-/// subscribe.
-pub fn mark(secret: &InstallSecret) -> String {
+/// The channels by which the users of this install are told from another's, the one that is written first; those of the
+/// secret before belong to it too, and go. They give nothing: no user may publish or subscribe.
+pub fn marks(secret: &InstallSecret) -> Vec<String> {
+    let secrets = [Some(&secret.current), secret.previous.as_ref()];
+    secrets.into_iter().flatten().map(|secret| mark(&**secret)).collect()
+}
+
+fn mark(secret: &[u8]) -> String {
     let hash = Sha256::new()
         .chain_update(b"llmcache install mark")
-        .chain_update(secret.current.as_slice());
+        .chain_update(secret);
     format!("llmcache-install-{}", hex::encode(&hash.finalize()[..8]))
 }
 

@@ -15,13 +15,17 @@ pub(super) async fn pods_serve_without_the_operator(stage: &Stage) -> anyhow::Re
     stage
         .kubectl(&["-n", SYSTEM, "scale", "deployment", "llmcache-operator", "--replicas=0"])
         .await?;
-    until("no replica is left", async || {
-        Ok(stage
-            .pods(SYSTEM, "app.kubernetes.io/component=operator")
-            .await?
-            .is_empty())
-    })
-    .await?;
+    // Gone, not only going: one that ends still answers for a moment.
+    let gone = [
+        "wait",
+        "--for=delete",
+        "pod",
+        "-l",
+        "app.kubernetes.io/component=operator",
+        "--timeout",
+        "60s",
+    ];
+    stage.kubectl(&[["-n", SYSTEM].as_slice(), &gone].concat()).await?;
     for pod in &pods {
         let hit = stage.ask(pod, "Where is my order?", "123").await?;
         let hit = if hit.cache.contains("hit") {
