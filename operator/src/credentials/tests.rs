@@ -9,12 +9,12 @@ use crate::index::{Change, Delta};
 const CLASSES: &str = "sidecar: {image: \"s:1\"}\nstoreClasses: {gold: {namespaces: {matchLabels: {tier: gold}}, \
                        redis: {addresses: ['a.b:1'], secretName: login, credentials: perNamespace}}}\n";
 
-fn secret(current: &str, previous: Option<&str>) -> Option<Arc<InstallSecret>> {
+fn secret(current: &str, previous: Option<&str>) -> Arc<InstallSecret> {
     let bytes = |text: &str| Zeroizing::new(text.as_bytes().try_into().unwrap());
-    Some(Arc::new(InstallSecret {
+    Arc::new(InstallSecret {
         current: bytes(current),
         previous: previous.map(bytes),
-    }))
+    })
 }
 
 fn world(labels: &[(&str, &str)]) -> Arc<World> {
@@ -49,7 +49,7 @@ const SECRET: &str = "an install secret of some length";
 #[test]
 fn a_pod_gets_its_namespaces_key_and_the_login_of_its_class() {
     let book = book(
-        secret(SECRET, Some("the secret that was before it...")),
+        Some(secret(SECRET, Some("the secret that was before it..."))),
         &[("tier", "gold")],
     );
     let given = book.for_pod("shop", Some("gold")).unwrap();
@@ -64,7 +64,9 @@ fn a_pod_gets_its_namespaces_key_and_the_login_of_its_class() {
 
 #[test]
 fn a_namespace_that_a_class_does_not_serve_is_not_let_in() {
-    let given = book(secret(SECRET, None), &[]).for_pod("shop", Some("gold")).unwrap();
+    let given = book(Some(secret(SECRET, None)), &[])
+        .for_pod("shop", Some("gold"))
+        .unwrap();
     assert_eq!(given.redis, None);
     assert!(given.previous_namespace_key.is_empty());
     assert_eq!(given.namespace_key.len(), 32);
@@ -77,7 +79,7 @@ fn nothing_is_given_before_there_is_an_install_secret() {
 
 #[test]
 fn nothing_here_prints_a_secret() {
-    let secret = secret(SECRET, None);
+    let secret = Some(secret(SECRET, None));
     let keys = secret.as_ref().unwrap().keys("uid").unwrap();
     let book = book(secret.clone(), &[]);
     for text in [format!("{secret:?}"), format!("{keys:?}"), format!("{book:?}")] {
@@ -104,7 +106,7 @@ async fn the_epoch_rises_with_a_secret_or_a_store_and_with_nothing_else() {
         book.unwrap().epoch
     };
     assert_eq!(epoch().await, 100);
-    secrets.send_replace(install_secret::State::Ready(secret(SECRET, None).unwrap()));
+    secrets.send_replace(install_secret::State::Ready(secret(SECRET, None)));
     assert_eq!(epoch().await, 101);
     worlds.send_replace(world(&[("tier", "gold")]));
     assert_eq!(epoch().await, 101);

@@ -44,7 +44,7 @@ pub(super) struct Place {
 type Tasks = JoinSet<&'static str>;
 
 /// Starts every task.
-pub(super) fn start(place: &Place, ports: Ports, tasks: &mut Tasks) -> Result<(), Ended> {
+pub(super) fn start(place: &Place, listeners: Ports, tasks: &mut Tasks) -> Result<(), Ended> {
     let lead = leadership(place, tasks)?;
     let known = worlds(place, tasks)?;
     let trust = trust(place, &lead, tasks)?;
@@ -78,10 +78,10 @@ pub(super) fn start(place: &Place, ports: Ports, tasks: &mut Tasks) -> Result<()
         sidecars: Sidecars::default(),
         notices,
     };
-    servers::push(&parts, feeds, ports.push, tasks)?;
-    servers::webhook(&parts, ports.webhook, tasks)?;
+    servers::push(&parts, feeds, listeners.push, tasks)?;
+    servers::webhook(&parts, listeners.webhook, tasks)?;
     duties::start(&parts, tasks)?;
-    servers::admin(&parts, ports.admin, tasks);
+    servers::admin(&parts, listeners.admin, tasks);
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! From an earlier revision to this one, under traffic: `make e2e UPGRADE_FROM=REVISION` builds its images.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 
@@ -13,30 +13,7 @@ async fn an_upgrade_under_traffic_fails_no_request_and_counts_what_is_outdated()
         return Ok(());
     };
     let stage = Stage::set_alone().await?.context("an upgrade needs a node")?;
-    for image in ["llmcache-operator", "llmcache-sidecar"] {
-        stage
-            .cluster()
-            .load_archive(&images.join(format!("{image}.tar")))
-            .await?;
-    }
-    let earlier = |values: &str| {
-        let tag = |part: &str| format!("{part}.image.tag=from");
-        format!("{values},{},{}", tag("operator"), tag("sidecar"))
-    };
-    install_from(&stage, &chart, &earlier(&values())).await?;
-    stage
-        .kubectl(&[
-            "-n",
-            "shop",
-            "annotate",
-            "deployment",
-            "chat",
-            "llmcache.dev/inject=enabled",
-        ])
-        .await?;
-    stage.apply(&repository("crds/examples/support-bot.yaml")).await?;
-    stage.rolled_out("shop", "chat").await?;
-    stage.programmed("2/2").await?;
+    serving_as_before(&stage, &images, &chart).await?;
     let pods = stage.chats().await?;
     for pod in &pods {
         stage.bot_ready(pod).await?;
@@ -61,9 +38,6 @@ async fn an_upgrade_under_traffic_fails_no_request_and_counts_what_is_outdated()
         Ok(sidecars["outdated"] == 2 && sidecars["serving"] == 2)
     })
     .await?;
-    stage
-        .kubectl(&["-n", "shop", "rollout", "restart", "deployment/chat"])
-        .await?;
     let mut calls = 0;
     for pod in &pods {
         let (ok, failed, last) = stage.traffic(pod, "stop").await?;
@@ -73,6 +47,9 @@ async fn an_upgrade_under_traffic_fails_no_request_and_counts_what_is_outdated()
         );
         calls += ok;
     }
+    stage
+        .kubectl(&["-n", "shop", "rollout", "restart", "deployment/chat"])
+        .await?;
     stage.rolled_out("shop", "chat").await?;
     until("no sidecar is outdated", async || {
         let sidecars = stage.policy().await?["status"]["sidecars"].clone();
@@ -85,4 +62,33 @@ async fn an_upgrade_under_traffic_fails_no_request_and_counts_what_is_outdated()
 
 fn folder(variable: &str) -> Option<PathBuf> {
     std::env::var_os(variable).map(PathBuf::from)
+}
+
+/// Installs the earlier revision, with an app that it serves.
+async fn serving_as_before(stage: &Stage, images: &Path, chart: &Path) -> anyhow::Result<()> {
+    for image in ["llmcache-operator", "llmcache-sidecar"] {
+        stage
+            .cluster()
+            .load_archive(&images.join(format!("{image}.tar")))
+            .await?;
+    }
+    let earlier = |values: &str| {
+        let tag = |part: &str| format!("{part}.image.tag=from");
+        format!("{values},{},{}", tag("operator"), tag("sidecar"))
+    };
+    install_from(stage, chart, &earlier(&values())).await?;
+    stage
+        .kubectl(&[
+            "-n",
+            "shop",
+            "annotate",
+            "deployment",
+            "chat",
+            "llmcache.dev/inject=enabled",
+        ])
+        .await?;
+    stage.apply(&repository("crds/examples/support-bot.yaml")).await?;
+    stage.rolled_out("shop", "chat").await?;
+    stage.programmed("2/2").await?;
+    Ok(())
 }

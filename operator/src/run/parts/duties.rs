@@ -54,22 +54,12 @@ pub(super) fn start(parts: &Parts<'_>, tasks: &mut Tasks) -> Result<(), Ended> {
         secret: secret.clone(),
         leads: leads.clone(),
     };
-    let writes = counters(registry, "acl_writes_total", "Redis users written.", "result")?;
-    spawn(tasks, "Redis users", acl::run(sources, writes));
+    let users = counters(registry, "acl_writes_total", "Redis users written.", "result")?;
+    spawn(tasks, "Redis users", acl::run(sources, users));
     if place.settings.redis.enabled {
         spawn(tasks, "chart's Redis", chart_redis::run(chart_redis_duty(parts)));
     }
-    let duty = watchdog::Duty {
-        sidecars: sidecars.clone(),
-        leads: leads.clone(),
-        notices: notices.clone(),
-        uninjected: int_gauge(
-            registry,
-            "uninjected_pods",
-            "Pods that ask for a sidecar and have none after 60 s.",
-        )?,
-        without_traffic: int_gauge(registry, "injected_without_traffic", "Sidecars that nobody calls.")?,
-    };
+    let duty = watchdog_duty(parts)?;
     spawn(tasks, "watchdog", watchdog::run(worlds.clone(), duty));
     let refused = watchdog::watch_refused(client.clone(), worlds.clone(), leads.clone(), notices.clone());
     spawn(tasks, "refused pods", refused);
@@ -87,16 +77,31 @@ fn chart_redis_duty(parts: &Parts<'_>) -> chart_redis::Duty {
                 names: names.to_vec(),
                 lifetime,
             };
-            let leaf = serving
+            let issued = serving
                 .issue_leaf(SystemTime::now(), &terms)
                 .map_err(|error| error.to_string())?;
             Ok(chart_redis::Leaf {
-                certificate: leaf.certificate_pem(),
-                key: leaf.key_pem().to_owned().into(),
+                certificate: issued.certificate_pem(),
+                key: issued.key_pem().to_owned().into(),
                 ca: serving.bundle_pem().as_deref().unwrap_or_default().to_owned(),
             })
         }),
         ca: trust.serving.bundle(),
         leads: lead.clone(),
     }
+}
+
+fn watchdog_duty(parts: &Parts<'_>) -> Result<watchdog::Duty, Ended> {
+    let registry = &parts.place.registry;
+    Ok(watchdog::Duty {
+        sidecars: parts.sidecars.clone(),
+        leads: parts.lead.flag.clone(),
+        notices: parts.notices.clone(),
+        uninjected: int_gauge(
+            registry,
+            "uninjected_pods",
+            "Pods that ask for a sidecar and have none after 60 s.",
+        )?,
+        without_traffic: int_gauge(registry, "injected_without_traffic", "Sidecars that nobody calls.")?,
+    })
 }

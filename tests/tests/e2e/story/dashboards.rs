@@ -92,7 +92,10 @@ async fn start(stage: &Stage) -> anyhow::Result<()> {
 
 /// The samples of an expression.
 async fn ask(stage: &Stage, expr: &str) -> anyhow::Result<Vec<Value>> {
-    let encoded: String = expr.bytes().map(|byte| format!("%{byte:02x}")).collect();
+    let mut encoded = String::new();
+    for byte in expr.bytes() {
+        write!(encoded, "%{byte:02x}")?;
+    }
     let url = format!("http://127.0.0.1:9090/api/v1/query?query={encoded}");
     let exec = [
         "-n",

@@ -48,7 +48,7 @@ async fn told(stage: &Stage, pod: &str, words: &str) -> anyhow::Result<String> {
         let found = said
             .lines()
             .find(|line| line.to_lowercase().contains(&words.to_lowercase()));
-        line = found.map(str::trim).unwrap_or_default().to_owned();
+        found.map(str::trim).unwrap_or_default().clone_into(&mut line);
         ensure!(!line.is_empty(), "it says: {said}");
         Ok(true)
     })

@@ -90,10 +90,12 @@ pub(super) async fn the_command_line_shows_what_there_is(stage: &Stage) -> anyho
         code == 0 && said.contains("2/2") && said.contains('$'),
         "exit {code}: {said}"
     );
-    println!("{said}");
-    let (said, code) = stage
+    let (explained, code) = stage
         .command(&["explain", "policy", "support-bot", "-n", "shop"])
         .await?;
-    ensure!(code == 0 && said.contains("resultCache"), "exit {code}: {said}");
-    Ok("status and explain policy, as above".into())
+    ensure!(
+        code == 0 && explained.contains("resultCache"),
+        "exit {code}: {explained}"
+    );
+    Ok(format!("status, of which the rates:\n{said}"))
 }
