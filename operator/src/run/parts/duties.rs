@@ -95,7 +95,7 @@ fn watchdog_duty(parts: &Parts<'_>) -> Result<watchdog::Duty, Ended> {
     let registry = &parts.place.registry;
     Ok(watchdog::Duty {
         sidecars: parts.sidecars.clone(),
-        leads: parts.lead.flag.clone(),
+        leads: parts.lead.clone(),
         notices: parts.notices.clone(),
         uninjected: int_gauge(
             registry,
