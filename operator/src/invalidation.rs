@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::events::Notices;
 use crate::facts::Key;
+use crate::lease::Leadership;
 use crate::sidecars::Sidecars;
 use crate::world::{World, Worlds};
 
@@ -49,8 +50,8 @@ pub struct Duty {
     pub client: Client,
     /// What every sidecar said.
     pub sidecars: Sidecars,
-    /// Whether this replica leads.
-    pub leads: watch::Receiver<bool>,
+    /// Whether this replica leads; asked before each write.
+    pub leads: Leadership,
     /// Where Events are left.
     pub notices: Notices,
     /// `invalidations_total{result}`: `complete`, `failed`, `not_found`.
@@ -76,17 +77,16 @@ pub async fn keep_book(mut worlds: Worlds, books: watch::Sender<Arc<BanBook>>) {
 }
 
 /// Writes what came of each ban while this replica leads, until the world ends.
-pub async fn run(mut worlds: Worlds, mut duty: Duty) {
+pub async fn run(mut worlds: Worlds, duty: Duty) {
     let mut heard = duty.sidecars.subscribe();
+    let mut turns = duty.leads.subscribe();
     // Written and not seen again by the watch yet, by uid.
     let mut written: BTreeMap<String, Arc<LLMCacheInvalidation>> = BTreeMap::new();
     loop {
-        if duty.leads.wait_for(|leads| *leads).await.is_err() {
-            return;
-        }
+        duty.leads.gained().await;
         let leading_ms = Timestamp::now().as_millisecond();
         written.clear();
-        while *duty.leads.borrow() {
+        while duty.leads.is_leader() {
             let world = worlds.borrow_and_update().clone();
             heard.borrow_and_update();
             if world.is_complete {
@@ -96,7 +96,7 @@ pub async fn run(mut worlds: Worlds, mut duty: Duty) {
             tokio::select! {
                 changed = worlds.changed() => if changed.is_err() { return },
                 _ = heard.changed() => {}
-                _ = duty.leads.changed() => {}
+                _ = turns.changed() => {}
                 () = sleep_until(end) => {}
             }
             sleep(QUIET).await;
@@ -117,7 +117,7 @@ async fn look(world: &World, duty: &Duty, leading_ms: i64, written: &mut BTreeMa
         let Some(verdict) = judge(&known, world, &sightings, leading_ms, now_ms) else {
             continue;
         };
-        if writes >= MAX_WRITES || !*duty.leads.borrow() {
+        if writes >= MAX_WRITES || !duty.leads.is_leader() {
             break;
         }
         writes += 1;
@@ -130,7 +130,7 @@ async fn look(world: &World, duty: &Duty, leading_ms: i64, written: &mut BTreeMa
     }
     written.retain(|uid, _| uids.contains(uid));
     for object in outdated(&world.index, now_ms).iter().take(MAX_WRITES) {
-        if *duty.leads.borrow() {
+        if duty.leads.is_leader() {
             write::delete(&duty.client, object).await;
         }
     }

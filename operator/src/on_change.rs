@@ -12,11 +12,11 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::PostParams;
 use kube::{Api, Client};
 use llmcache_crds::{LLMCacheInvalidation, LLMCachePolicy};
-use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use crate::events::{Notice, Notices};
 use crate::facts::Key;
+use crate::lease::Leadership;
 use crate::world::{World, Worlds};
 
 mod changes;
@@ -32,18 +32,16 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_WRITES: usize = 64;
 
 /// Fires while this replica leads, until the world ends.
-pub async fn run(mut worlds: Worlds, mut leads: watch::Receiver<bool>, client: Client, notices: Notices) {
+pub async fn run(mut worlds: Worlds, leads: Leadership, client: Client, notices: Notices) {
     let mut told = BTreeSet::new();
     loop {
-        if leads.wait_for(|leads| *leads).await.is_err() {
-            return;
-        }
+        leads.gained().await;
         let world = worlds.borrow_and_update().clone();
         if world.is_complete {
             tell_unwatched(&world, &notices, &mut told);
             let firings = firings(&world.index, Timestamp::now().as_millisecond());
             for firing in firings.iter().take(MAX_WRITES) {
-                if *leads.borrow() {
+                if leads.is_leader() {
                     fire(&client, firing).await;
                 }
             }

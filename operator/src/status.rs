@@ -11,10 +11,10 @@ use llmcache_crds::status::{InvalidationState, condition};
 use llmcache_crds::{LLMCachePolicy, LLMCachePolicyStatus};
 use llmcache_policy::push::Sighting;
 use serde_json::json;
-use tokio::sync::watch;
 
 use crate::conditions::{self, Facts, Health, State};
 use crate::facts::Key;
+use crate::lease::Leadership;
 use crate::metrics::Reporting;
 use crate::plan::{Judged, Order};
 use crate::sidecars::Sidecars;
@@ -42,8 +42,8 @@ pub struct Writer {
     pub worlds: Worlds,
     /// What was answered.
     pub sidecars: Sidecars,
-    /// Whether this replica leads.
-    pub leads: watch::Receiver<bool>,
+    /// Whether this replica leads; asked before each write.
+    pub leads: Leadership,
     /// Metric families.
     pub metrics: Reporting,
     /// Version of this operator.
@@ -66,20 +66,22 @@ impl Writer {
     /// Writes for as long as the process lives.
     pub async fn run(mut self) {
         let mut answers = self.sidecars.subscribe();
+        let mut turns = self.leads.subscribe();
         let mut memory: Option<Memory> = None;
         loop {
             let _ = tokio::time::timeout(BEAT, async {
                 tokio::select! {
                     _ = self.worlds.changed() => {}
                     _ = answers.changed() => {}
-                    _ = self.leads.changed() => {}
+                    _ = turns.changed() => {}
                 }
             })
             .await;
             tokio::time::sleep(PAUSE).await;
             answers.borrow_and_update();
             let world = self.worlds.borrow_and_update().clone();
-            if !*self.leads.borrow_and_update() || !world.is_complete {
+            turns.borrow_and_update();
+            if !self.leads.is_leader() || !world.is_complete {
                 memory = None;
                 continue;
             }
@@ -116,7 +118,7 @@ impl Writer {
             }
         }
         for (key, uid, status) in written {
-            if !*self.leads.borrow() {
+            if !self.leads.is_leader() {
                 return;
             }
             if self.write(key, &uid, &status).await {

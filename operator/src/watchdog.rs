@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use prometheus::IntGauge;
-use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::events::Notices;
+use crate::lease::Leadership;
 use crate::sidecars::Sidecars;
 use crate::world::Worlds;
 
@@ -29,8 +29,8 @@ const LOOK: Duration = Duration::from_secs(10);
 pub struct Duty {
     /// What every sidecar said.
     pub sidecars: Sidecars,
-    /// Whether this replica leads.
-    pub leads: watch::Receiver<bool>,
+    /// Whether this replica leads; asked before each write.
+    pub leads: Leadership,
     /// Where Events are left.
     pub notices: Notices,
     /// `uninjected_pods`: pods that ask for a sidecar and have none for more than 45 s.
@@ -50,7 +50,7 @@ pub async fn run(worlds: Worlds, duty: Duty) {
             return;
         }
         let world = worlds.borrow().clone();
-        if !*duty.leads.borrow() || !world.is_complete {
+        if !duty.leads.is_leader() || !world.is_complete {
             watchdog = Watchdog::default();
             duty.uninjected.set(0);
             duty.without_traffic.set(0);

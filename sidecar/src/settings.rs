@@ -46,9 +46,9 @@ const TOKEN: &str = "LLMCACHE_TOKEN_FILE";
 const GRACE: &str = "LLMCACHE_GRACE";
 /// Bytes, where the container's cgroup does not say.
 const MEMORY_LIMIT: &str = "LLMCACHE_MEMORY_LIMIT";
-/// A silent connection to the operator is asked after this time whether it lives. Default 30s.
+/// A silent connection to the operator is asked after this time whether it lives. Default 10s.
 const PING_AFTER: &str = "LLMCACHE_PUSH_PING_AFTER";
-/// How long it has to answer. Default 10s.
+/// How long it has to answer. Default 5s.
 const PING_TIMEOUT: &str = "LLMCACHE_PUSH_PING_TIMEOUT";
 /// Time of only lower generations after which one is applied. Default 1m.
 const REGRESS_AFTER: &str = "LLMCACHE_REGRESS_AFTER";
@@ -165,8 +165,8 @@ impl Environment {
             token: self
                 .path(TOKEN)
                 .unwrap_or_else(|| PathBuf::from(names::TOKEN_FOLDER).join("token")),
-            ping_after: self.duration(PING_AFTER, Duration::from_secs(30), problems),
-            ping_timeout: self.duration(PING_TIMEOUT, Duration::from_secs(10), problems),
+            ping_after: self.duration(PING_AFTER, Duration::from_secs(10), problems),
+            ping_timeout: self.duration(PING_TIMEOUT, Duration::from_secs(5), problems),
             regress_after: self.duration(REGRESS_AFTER, Duration::from_mins(1), problems),
         })
     }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the programs and the images, then runs the tests against a real node (tests/tests/e2e). LLMCACHE_E2E=require fails
-# where no node can run, auto (the default) says so and skips, off skips.
+# Builds the programs and the images, then runs the tests against a real node (tests/tests/e2e and e2e_faults).
+# LLMCACHE_E2E=require fails where no node can run, auto (the default) says so and skips, off skips.
 # UPGRADE_FROM=REVISION also builds that revision's images, for the test that upgrades from them.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -44,4 +44,4 @@ OUT=$target/images/e2e TAG=e2e pack operator sidecar fake-provider busybox redis
 export LLMCACHE_E2E_IMAGES=$target/images/e2e
 say "programs and images are there after $SECONDS s"
 if [ -n "${UPGRADE_FROM:-}" ]; then upgrade_from "$UPGRADE_FROM"; fi
-LLMCACHE_E2E=require cargo test ${LLMCACHE_CARGO_FLAGS:-} --workspace --test e2e -- "$@"
+LLMCACHE_E2E=require cargo test ${LLMCACHE_CARGO_FLAGS:-} --workspace --no-fail-fast --test e2e --test e2e_faults -- "$@"

@@ -16,7 +16,7 @@ mod sidecar;
 mod stage;
 
 pub use client::{Call, Client, Reply};
-pub use cluster::{Cluster, Done, Level, Namespace};
+pub use cluster::{Cluster, Done, Level, Namespace, Process, get};
 pub use dashboards::{Dashboard, Query, chart, dashboards, queries};
 pub use network::{Network, Weather};
 pub use pod::{Pod, Volumes};

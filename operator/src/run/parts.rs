@@ -88,7 +88,7 @@ pub(super) fn start(place: &Place, listeners: Ports, tasks: &mut Tasks) -> Resul
 /// What the servers and duties are made of.
 struct Parts<'a> {
     place: &'a Place,
-    lead: Lead,
+    lead: Leadership,
     known: Known,
     trust: Trust,
     secret: Secrets,
@@ -105,13 +105,7 @@ fn spawn<T>(tasks: &mut Tasks, name: &'static str, task: impl Future<Output = T>
     });
 }
 
-/// Who leads, also as a flag.
-struct Lead {
-    leadership: Leadership,
-    flag: watch::Receiver<bool>,
-}
-
-fn leadership(place: &Place, tasks: &mut Tasks) -> Result<Lead, Ended> {
+fn leadership(place: &Place, tasks: &mut Tasks) -> Result<Leadership, Ended> {
     let own = Holder {
         pod: place.pod.pod_name.clone(),
         address: place
@@ -125,17 +119,7 @@ fn leadership(place: &Place, tasks: &mut Tasks) -> Result<Lead, Ended> {
     let leadership = election.leadership();
     let stop = reached(place.stopping.clone(), Stage::Gone);
     spawn(tasks, "lease", election.run(stop));
-    let (tell, flag) = watch::channel(false);
-    let follow = leadership.clone();
-    spawn(tasks, "leader's flag", async move {
-        loop {
-            follow.gained().await;
-            tell.send_replace(true);
-            follow.lost().await;
-            tell.send_replace(false);
-        }
-    });
-    Ok(Lead { leadership, flag })
+    Ok(leadership)
 }
 
 /// The cluster as it is known.
@@ -171,7 +155,7 @@ struct Trust {
     server_name: String,
 }
 
-fn trust(place: &Place, lead: &Lead, tasks: &mut Tasks) -> Result<Trust, Ended> {
+fn trust(place: &Place, lead: &Leadership, tasks: &mut Tasks) -> Result<Trust, Ended> {
     let namespace = &place.pod.pod_namespace;
     let rotation = Rotation::of_service(&place.settings.service, namespace);
     let server_name = rotation.called.clone();
@@ -184,12 +168,12 @@ fn trust(place: &Place, lead: &Lead, tasks: &mut Tasks) -> Result<Trust, Ended> 
             CertificateMode::Provided => certificates::Mode::Provided,
         },
         rotation: rotation.clone(),
-        leadership: lead.leadership.clone(),
+        leadership: lead.clone(),
         serving: serving.clone(),
     };
     spawn(tasks, "certificates", keeper.run());
     let api: Api<MutatingWebhookConfiguration> = Api::all(place.client.clone());
-    let (leadership, bundle) = (lead.leadership.clone(), serving.bundle());
+    let (leadership, bundle) = (lead.clone(), serving.bundle());
     spawn(tasks, "caBundle", async move {
         ca_bundle::run(api, names::SERVICE, leadership, bundle).await
     });
@@ -202,10 +186,10 @@ fn trust(place: &Place, lead: &Lead, tasks: &mut Tasks) -> Result<Trust, Ended> 
 
 type Secrets = watch::Receiver<install_secret::State>;
 
-fn install_secret(place: &Place, lead: &Lead, tasks: &mut Tasks) -> Secrets {
+fn install_secret(place: &Place, lead: &Leadership, tasks: &mut Tasks) -> Secrets {
     let api: Api<Secret> = Api::namespaced(place.client.clone(), &place.pod.pod_namespace);
     let (tell, state) = watch::channel(install_secret::State::default());
-    let leadership = lead.leadership.clone();
+    let leadership = lead.clone();
     spawn(tasks, "install secret", async move {
         install_secret::run(api, names::SECRET_INSTALL, leadership, tell).await
     });

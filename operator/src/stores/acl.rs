@@ -14,6 +14,7 @@ use tokio::time::{sleep, timeout};
 
 use super::StoreBook;
 use crate::install_secret;
+use crate::lease::Leadership;
 use crate::world::Worlds;
 
 mod keeper;
@@ -40,8 +41,8 @@ pub struct Sources {
     pub stores: watch::Receiver<Arc<StoreBook>>,
     /// From which users are derived.
     pub secret: watch::Receiver<install_secret::State>,
-    /// Whether this replica leads.
-    pub leads: watch::Receiver<bool>,
+    /// Whether this replica leads; asked before each write.
+    pub leads: Leadership,
 }
 
 /// A class with what is known of its servers.
@@ -58,9 +59,7 @@ struct Class {
 pub async fn run(mut sources: Sources, writes: IntCounterVec) {
     let mut classes: BTreeMap<String, Class> = BTreeMap::new();
     loop {
-        if sources.leads.wait_for(|leads| *leads).await.is_err() {
-            return;
-        }
+        sources.leads.gained().await;
         let world = sources.worlds.borrow_and_update().clone();
         let stores = sources.stores.borrow_and_update().clone();
         let secret = sources.secret.borrow_and_update().ready().cloned();

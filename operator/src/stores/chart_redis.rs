@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use zeroize::Zeroizing;
 
+use crate::lease::Leadership;
 use crate::settings::store_class::CHART_REDIS;
 
 mod reload;
@@ -44,16 +45,14 @@ pub struct Duty {
     pub issue: Issue,
     /// PEM bundle of the authorities in force; none = not made yet.
     pub ca: watch::Receiver<Option<Arc<str>>>,
-    /// Whether this replica leads.
-    pub leads: watch::Receiver<bool>,
+    /// Whether this replica leads; asked before each write.
+    pub leads: Leadership,
 }
 
-/// Keeps the Secret while this replica leads, until nobody tells any more who leads.
+/// Keeps the Secret while this replica leads, for as long as the process lives.
 pub async fn run(mut duty: Duty) {
     loop {
-        if duty.leads.wait_for(|leads| *leads).await.is_err() {
-            return;
-        }
+        duty.leads.gained().await;
         let ca = duty.ca.borrow_and_update().clone();
         if let Some(ca) = ca
             && let Err(problem) = look(&duty, &ca).await
@@ -84,6 +83,7 @@ async fn look(duty: &Duty, ca: &str) -> Result<(), String> {
     let names = names(&duty.namespace);
     let secret = match known {
         Some(known) if need(&known, ca, now_s).is_none() => known,
+        _ if !duty.leads.is_leader() => return Ok(()),
         known => {
             let leaf = (duty.issue)(&names)?;
             let is_new = known.is_none();

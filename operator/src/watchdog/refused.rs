@@ -9,12 +9,12 @@ use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{Config, watcher};
 use kube::{Api, Client};
 use llmcache_policy::names;
-use tokio::sync::watch;
 
 use super::fix;
 use crate::events::{Notice, Notices};
 use crate::facts::{Key, Owner};
 use crate::index::Index;
+use crate::lease::Leadership;
 use crate::world::{World, Worlds};
 
 /// Seconds after which the watch begins again, so that one which is half open is found out.
@@ -25,7 +25,7 @@ const FRESH_MS: i64 = 600_000;
 const PAGE: u32 = 500;
 
 /// Tells of refused pods while this replica leads, until the world ends.
-pub async fn watch_refused(client: Client, worlds: Worlds, leads: watch::Receiver<bool>, notices: Notices) {
+pub async fn watch_refused(client: Client, worlds: Worlds, leads: Leadership, notices: Notices) {
     let failed = Config::default()
         .fields("reason=FailedCreate")
         .timeout(LIFE)
@@ -46,7 +46,7 @@ pub async fn watch_refused(client: Client, worlds: Worlds, leads: watch::Receive
             }
         };
         let world = worlds.borrow().clone();
-        if *leads.borrow()
+        if leads.is_leader()
             && world.is_complete
             && let Some(notice) = refusal(&event, &world, Timestamp::now().as_millisecond())
         {

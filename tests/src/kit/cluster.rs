@@ -16,10 +16,12 @@ use tokio::sync::OnceCell;
 
 mod component;
 mod namespace;
+mod process;
 mod program;
 mod wanted;
 
 pub use namespace::Namespace;
+pub use process::{Process, get};
 pub use program::Done;
 
 /// Longest wait for the end of a cluster that is dropped.

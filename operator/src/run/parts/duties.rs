@@ -22,7 +22,7 @@ pub(super) fn start(parts: &Parts<'_>, tasks: &mut Tasks) -> Result<(), Ended> {
         ..
     } = parts;
     let worlds = &known.feed;
-    let (registry, leads, client) = (&place.registry, &lead.flag, &place.client);
+    let (registry, leads, client) = (&place.registry, lead, &place.client);
     let writer = status::Writer {
         client: client.clone(),
         worlds: worlds.clone(),
@@ -87,7 +87,7 @@ fn chart_redis_duty(parts: &Parts<'_>) -> chart_redis::Duty {
             })
         }),
         ca: trust.serving.bundle(),
-        leads: lead.flag.clone(),
+        leads: lead.clone(),
     }
 }
 
@@ -95,7 +95,7 @@ fn watchdog_duty(parts: &Parts<'_>) -> Result<watchdog::Duty, Ended> {
     let registry = &parts.place.registry;
     Ok(watchdog::Duty {
         sidecars: parts.sidecars.clone(),
-        leads: parts.lead.flag.clone(),
+        leads: parts.lead.clone(),
         notices: parts.notices.clone(),
         uninjected: int_gauge(
             registry,

@@ -41,7 +41,7 @@ pub(super) fn push(parts: &Parts<'_>, feeds: Feeds, listener: TcpListener, tasks
     let acceptor = server::acceptor(trust.serving.clone()).map_err(|error| Ended::Environment(error.to_string()))?;
     spawn(tasks, "push", service.serve(listener, acceptor));
     let (tell, leader) = watch::channel(None);
-    let leadership = lead.leadership.clone();
+    let leadership = lead.clone();
     spawn(tasks, "leader's address", async move {
         let mut state = leadership.subscribe();
         loop {
