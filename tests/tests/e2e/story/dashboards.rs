@@ -20,12 +20,14 @@ pub(super) async fn every_query_returns_data_and_the_sum_is_the_ledgers(stage: &
     let mut empty = Vec::new();
     let all = queries(WINDOW)?;
     let looked = until("every query returns data", async || {
-        empty.clear();
-        for query in &all {
-            if ask(stage, &query.expr).await?.is_empty() {
-                empty.push(format!("{} / {}: {}", query.dashboard, query.panel, query.expr));
-            }
-        }
+        let exprs: Vec<&str> = all.iter().map(|query| query.expr.as_str()).collect();
+        let answers = ask(stage, &exprs).await?;
+        empty = all
+            .iter()
+            .zip(answers)
+            .filter(|(_, samples)| samples.is_empty())
+            .map(|(query, _)| format!("{} / {}: {}", query.dashboard, query.panel, query.expr))
+            .collect();
         Ok(empty.is_empty())
     })
     .await;
@@ -90,34 +92,33 @@ async fn start(stage: &Stage) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The samples of an expression.
-async fn ask(stage: &Stage, expr: &str) -> anyhow::Result<Vec<Value>> {
-    let mut encoded = String::new();
-    for byte in expr.bytes() {
-        write!(encoded, "%{byte:02x}")?;
+/// The samples of each expression, all asked in one go.
+async fn ask(stage: &Stage, exprs: &[&str]) -> anyhow::Result<Vec<Vec<Value>>> {
+    let mut script = String::new();
+    for expr in exprs {
+        script.push_str("wget -q -O - 'http://127.0.0.1:9090/api/v1/query?query=");
+        for byte in expr.bytes() {
+            write!(script, "%{byte:02x}")?;
+        }
+        script.push_str("' && echo && ");
     }
-    let url = format!("http://127.0.0.1:9090/api/v1/query?query={encoded}");
-    let exec = [
-        "-n",
-        "monitoring",
-        "exec",
-        "prometheus",
-        "--",
-        "wget",
-        "-q",
-        "-O",
-        "-",
-        &url,
-    ];
-    let said: Value = serde_json::from_str(&stage.kubectl(&exec).await?)?;
-    ensure!(said["status"] == "success", "{expr}: {said}");
-    Ok(said["data"]["result"].as_array().cloned().unwrap_or_default())
+    script.push_str("true");
+    let exec = ["-n", "monitoring", "exec", "prometheus", "--", "sh", "-c", &script];
+    let said = stage.kubectl(&exec).await?;
+    let answers = said.lines().map(|line| {
+        let said: Value = serde_json::from_str(line)?;
+        ensure!(said["status"] == "success", "{said}");
+        Ok(said["data"]["result"].as_array().cloned().unwrap_or_default())
+    });
+    let answers = answers.collect::<anyhow::Result<Vec<_>>>()?;
+    ensure!(answers.len() == exprs.len(), "one answer for each query: {said}");
+    Ok(answers)
 }
 
 /// Dollars saved as Prometheus has them.
 async fn scraped(stage: &Stage) -> anyhow::Result<f64> {
-    let samples = ask(stage, r#"sum(llmcache_saved_usd_total{pod=~"chat-.*"})"#).await?;
-    let value = samples.first().and_then(|sample| sample["value"][1].as_str());
+    let answers = ask(stage, &[r#"sum(llmcache_saved_usd_total{pod=~"chat-.*"})"#]).await?;
+    let value = answers[0].first().and_then(|sample| sample["value"][1].as_str());
     Ok(value.context("no sample")?.parse()?)
 }
 
