@@ -52,6 +52,8 @@ pub struct Settings {
     pub operator: String,
     /// Certificates that sign the operator's, PEM.
     pub ca_bundle: String,
+    /// The install's own price rows, as a price file holds them; none = the shipped prices.
+    pub prices: Option<String>,
 }
 
 /// What counts of a pod's namespace.

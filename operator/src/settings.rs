@@ -162,6 +162,11 @@ impl Settings {
         validate(&policy).ok()
     }
 
+    /// The price rows as a price file holds them; none = the shipped prices.
+    pub fn price_file(&self) -> Option<String> {
+        (!self.prices.is_empty()).then(|| serde_json::json!({"rows": self.prices}).to_string())
+    }
+
     /// Whether a policy may name its upstreams, or what is wrong and how to mend it.
     pub fn admit_upstreams(&self, spec: &LLMCachePolicySpec) -> Result<(), String> {
         upstreams::admit(&self.allowed_upstreams, spec)

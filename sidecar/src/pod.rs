@@ -10,7 +10,6 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 use tokio::time::sleep;
 
-use crate::account::PriceTable;
 use crate::in_force::InForce;
 use crate::process::Process;
 use crate::push::{Folder, Push};
@@ -36,7 +35,7 @@ async fn serve(settings: Settings) -> Result<(), Error> {
     for problem in &settings.problems {
         tracing::error!("{problem}");
     }
-    let process = Process::start(PriceTable::builtin(), &settings.service_account, pipeline::REASONS)?;
+    let process = Process::start(settings.prices, &settings.service_account, pipeline::REASONS)?;
     let in_force = Arc::new(InForce::pass_through(process, settings.own, settings.memory_limit)?);
     if !settings.problems.is_empty() {
         in_force.note("settings", Some(settings.problems.join("; ")));

@@ -9,6 +9,7 @@ use http::Uri;
 use llmcache_policy::{duration, names};
 use tracing_subscriber::filter::LevelFilter;
 
+use crate::account::PriceTable;
 use crate::memory;
 use crate::own_upstream::OwnUpstreams;
 use crate::push::Operator;
@@ -28,6 +29,8 @@ pub(crate) struct Settings {
     pub own: OwnUpstreams,
     /// The pod's service account.
     pub service_account: String,
+    /// Prices the ledger counts with.
+    pub prices: PriceTable,
     /// Bytes of memory that the container may take; none = no limit is known.
     pub memory_limit: Option<usize>,
     /// How long open requests may finish after SIGTERM.
@@ -78,6 +81,7 @@ impl Environment {
             state: self.path(STATE).unwrap_or_else(|| names::STATE_FOLDER.into()),
             own: OwnUpstreams::read(&self.0, &mut problems),
             service_account: self.service_account(&mut problems),
+            prices: self.prices(&mut problems),
             memory_limit: memory_limit.or_else(memory::container_limit),
             grace: self.duration(GRACE, Duration::from_secs(30), &mut problems),
             log_level: self.log_level(&mut problems),
@@ -89,6 +93,18 @@ impl Environment {
     fn get(&self, name: &str) -> Option<&str> {
         let set = self.0.iter().find(|(set, _)| set == name);
         set.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+    }
+
+    /// The shipped prices with the install's own rows; all of these, or none.
+    fn prices(&self, problems: &mut Vec<String>) -> PriceTable {
+        let Some(rows) = self.get(names::ENV_PRICES) else {
+            return PriceTable::builtin();
+        };
+        PriceTable::builtin().with_overrides(rows).unwrap_or_else(|wrong| {
+            let name = names::ENV_PRICES;
+            problems.push(format!("{name}: {}; the shipped prices are used", wrong.join(", ")));
+            PriceTable::builtin()
+        })
     }
 
     fn path(&self, name: &str) -> Option<PathBuf> {
@@ -203,6 +219,27 @@ mod tests {
         let operator = settings.operator.unwrap();
         assert_eq!(operator.url.port_u16(), Some(15_443));
         assert_eq!(operator.token, PathBuf::from("/var/run/llmcache/token/token"));
+    }
+
+    #[test]
+    fn the_installs_price_rows_are_used_whole_or_not_at_all() {
+        let row = r#"{"provider": "anthropic", "id": "own-model", "input": 1, "output": 2}"#;
+        let good = settings(&[("LLMCACHE_PRICE_ROWS", &format!(r#"{{"rows": [{row}]}}"#))]);
+        let about_prices = |settings: &Settings| {
+            let mut problems = settings.problems.iter();
+            problems
+                .find(|problem| problem.starts_with("LLMCACHE_PRICE_ROWS"))
+                .cloned()
+        };
+        assert_eq!(about_prices(&good), None);
+        assert!(format!("{:?}", good.prices).contains("own-model"));
+        let bad = settings(&[("LLMCACHE_PRICE_ROWS", &format!(r#"{{"rows": [{row}, {{"id": 7}}]}}"#))]);
+        let said = about_prices(&bad).unwrap();
+        assert!(
+            said.contains("rows[1]") && said.ends_with("the shipped prices are used"),
+            "{said}"
+        );
+        assert!(!format!("{:?}", bad.prices).contains("own-model"));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use llmcache_policy::names::{
     ADMIN_PORT_NAME, CONTAINER, ENV_ADMIN_PORT, ENV_CA, ENV_LOG_LEVEL, ENV_NAMESPACE, ENV_OPERATOR, ENV_POD_NAME,
-    ENV_PROXY_PORT, ENV_SERVICE_ACCOUNT, STATE_FOLDER, STATE_VOLUME, TOKEN_FOLDER, TOKEN_VOLUME, UID,
+    ENV_PRICES, ENV_PROXY_PORT, ENV_SERVICE_ACCOUNT, STATE_FOLDER, STATE_VOLUME, TOKEN_FOLDER, TOKEN_VOLUME, UID,
 };
 use serde_json::{Value, json};
 
@@ -77,7 +77,7 @@ pub(super) fn render(
 fn own_environment(settings: &Settings, choice: &Choice) -> Vec<Value> {
     let literal = |name: &str, value: &str| json!({"name": name, "value": value});
     let field = |name: &str, path: &str| json!({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}});
-    vec![
+    let mut environment = vec![
         literal(ENV_OPERATOR, &settings.operator),
         literal(ENV_CA, &settings.ca_bundle),
         literal(ENV_PROXY_PORT, &choice.proxy_port.to_string()),
@@ -86,5 +86,7 @@ fn own_environment(settings: &Settings, choice: &Choice) -> Vec<Value> {
         field(ENV_POD_NAME, "metadata.name"),
         field(ENV_NAMESPACE, "metadata.namespace"),
         field(ENV_SERVICE_ACCOUNT, "spec.serviceAccountName"),
-    ]
+    ];
+    environment.extend(settings.prices.iter().map(|rows| literal(ENV_PRICES, rows)));
+    environment
 }

@@ -27,6 +27,7 @@ fn settings() -> Settings {
         resources: Resources::default(),
         operator: "https://llmcache-operator.llmcache-system.svc:15443".into(),
         ca_bundle: "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n".into(),
+        prices: None,
     }
 }
 

@@ -27,6 +27,7 @@ pub(super) fn facts() -> Facts {
         resources: Resources::default(),
         operator: "https://llmcache-operator.llmcache-system.svc:15443".into(),
         ca_bundle: "PEM".into(),
+        prices: None,
     };
     Facts {
         settings: Some(Arc::new(settings)),

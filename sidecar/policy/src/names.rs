@@ -94,6 +94,9 @@ pub const ENV_SERVICE_ACCOUNT: &str = "LLMCACHE_SERVICE_ACCOUNT";
 pub const ENV_UPSTREAM_ANTHROPIC: &str = "LLMCACHE_UPSTREAM_ANTHROPIC";
 /// Environment of the sidecar: the OpenAI base URL that the app had; candidates get `_0`, `_1`, …, the last wins.
 pub const ENV_UPSTREAM_OPENAI: &str = "LLMCACHE_UPSTREAM_OPENAI";
+/// Environment of the sidecar: the install's own price rows, as a price file holds them.
+pub const ENV_PRICES: &str = "LLMCACHE_PRICE_ROWS";
+
 /// Environment of apps: base URL that the Anthropic SDKs read.
 pub const ANTHROPIC_BASE_URL: &str = "ANTHROPIC_BASE_URL";
 /// Environment of apps: base URL that LangChain reads for Anthropic.

@@ -54,17 +54,14 @@ fn look(port: u16, path: &str) -> Seen {
         .set_read_timeout(Some(PATIENCE))
         .and_then(|()| stream.set_write_timeout(Some(PATIENCE)))
         .and_then(|()| {
-            write!(
-                stream,
-                "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
-            )
+            let request = format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n");
+            stream.write_all(request.as_bytes())
         });
     let mut first = [0];
     match asked.and_then(|()| stream.read(&mut first)) {
-        // A process that hangs up lives.
-        Ok(_) => Seen::Answer,
         Err(error) if is_late(&error) => Seen::Silence,
-        Err(_) => Seen::Nobody,
+        // A process that hangs up lives, however rudely.
+        Ok(_) | Err(_) => Seen::Answer,
     }
 }
 

@@ -75,6 +75,7 @@ fn injected(settings: &settings::Settings) -> Option<Settings> {
         resources: Resources::parse(&sidecar.resources).ok()?,
         operator: String::new(),
         ca_bundle: String::new(),
+        prices: None,
     })
 }
 

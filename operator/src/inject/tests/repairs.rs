@@ -18,6 +18,20 @@ fn env<'a>(container: &'a Value, name: &str) -> Option<&'a str> {
 }
 
 #[test]
+fn the_installs_own_prices_go_with_the_sidecar() {
+    let settings = Settings {
+        prices: Some("{\"rows\":[]}".into()),
+        ..settings()
+    };
+    let Outcome::Injected { patch, .. } = pod(&app(), &context(&settings, &Namespace::default())) else {
+        panic!("a plain pod is injected");
+    };
+    let pod = applied(&app(), &patch);
+    let ours = &pod["spec"]["initContainers"][0];
+    assert_eq!(env(ours, "LLMCACHE_PRICE_ROWS"), Some("{\"rows\":[]}"));
+}
+
+#[test]
 fn container_added_after_us_is_redirected_once() {
     let mut pod = injected(&app());
     let added = json!({"name": "added", "env": [{"name": "HTTPS_PROXY", "value": "http://proxy:1"}]});

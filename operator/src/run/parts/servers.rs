@@ -115,6 +115,7 @@ pub(super) fn webhook(parts: &Parts<'_>, listener: TcpListener, tasks: &mut Task
         resources,
         operator: format!("https://{}:{}", trust.server_name, names::PUSH_PORT),
         ca_bundle: String::new(),
+        prices: place.settings.price_file(),
     };
     let facts = Arc::new(ArcSwap::from_pointee(webhook::Facts::default()));
     let bundle = trust.serving.bundle();

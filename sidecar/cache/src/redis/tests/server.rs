@@ -119,9 +119,11 @@ impl Server {
             .await;
     }
 
+    /// A part without a closing colon is the last: any other may begin like it.
     async fn name(&self, part: &str) -> String {
         let names = self.names().await;
-        let name = names.into_iter().find(|name| name.contains(part));
+        let is_meant = |name: &String| name.ends_with(part) || part.ends_with(':') && name.contains(part);
+        let name = names.into_iter().find(is_meant);
         name.expect("a key of this kind")
     }
 
