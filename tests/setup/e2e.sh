@@ -44,4 +44,4 @@ OUT=$target/images/e2e TAG=e2e pack operator sidecar fake-provider busybox redis
 export LLMCACHE_E2E_IMAGES=$target/images/e2e
 say "programs and images are there after $SECONDS s"
 if [ -n "${UPGRADE_FROM:-}" ]; then upgrade_from "$UPGRADE_FROM"; fi
-LLMCACHE_E2E=require cargo test ${LLMCACHE_CARGO_FLAGS:-} --workspace --no-fail-fast --test e2e --test e2e_faults -- "$@"
+LLMCACHE_E2E=require cargo test ${LLMCACHE_CARGO_FLAGS:-} --workspace --no-fail-fast --test e2e --test e2e_faults -- --nocapture "$@"
