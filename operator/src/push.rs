@@ -94,6 +94,7 @@ impl Service {
             .max_concurrent_streams(4)
             .add_service(PushServer::new(self).max_decoding_message_size(4 << 20))
             .serve_with_incoming_shutdown(tls::incoming(listener, acceptor), async move {
+                // Without a sender the process is ending too.
                 let _ = stop.wait_for(|stop| *stop).await;
             })
             .await

@@ -10,6 +10,7 @@ use super::story::stage::{SYSTEM, Stage, repository, until};
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upgrade_under_traffic_fails_no_request_and_counts_what_is_outdated() -> anyhow::Result<()> {
     let (Some(images), Some(chart)) = (folder("LLMCACHE_UPGRADE_IMAGES"), folder("LLMCACHE_UPGRADE_CHART")) else {
+        println!("no upgrade was asked for: make e2e UPGRADE_FROM=REVISION");
         return Ok(());
     };
     let stage = Stage::set_alone().await?.context("an upgrade needs a node")?;

@@ -3,7 +3,7 @@
 use anyhow::ensure;
 
 use super::install::values;
-use super::stage::{SYSTEM, Stage, repository};
+use super::stage::{SYSTEM, Stage, repository, until};
 
 pub(super) async fn upgrading_fails_no_request(stage: &Stage) -> anyhow::Result<String> {
     let pods = stage.chats().await?;
@@ -49,7 +49,13 @@ pub(super) async fn uninstalling_leaves_the_apps_serving(stage: &Stage) -> anyho
         .helm(&["uninstall", "llmcache", "-n", SYSTEM, "--wait", "--timeout", "90s"])
         .await?
         .ok()?;
-    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    for pod in &pods {
+        let (before, ..) = stage.traffic(pod, "").await?;
+        until("the app goes on calling", async || {
+            Ok(stage.traffic(pod, "").await?.0 >= before + 20)
+        })
+        .await?;
+    }
     let mut calls = 0;
     for pod in &pods {
         let (ok, failed, last) = stage.traffic(pod, "stop").await?;
