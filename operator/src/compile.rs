@@ -8,6 +8,7 @@ mod read;
 mod result_cache;
 mod routing;
 mod scope;
+mod semantic_cache;
 mod ttl_class;
 pub mod upstream;
 
@@ -38,8 +39,13 @@ pub fn compile(policy: &Validated) -> Snapshot {
         upstreams: upstream::compile(spec.upstreams.as_ref()),
         scope: scope::compile(spec.scope.as_ref()),
         tags: spec.tags.clone().unwrap_or_default(),
-        ttl_classes: ttl_class::compile(spec.ttl_classes.as_deref(), result_cache.max_age_ms),
+        ttl_classes: ttl_class::compile(
+            spec.ttl_classes.as_deref(),
+            result_cache.max_age_ms,
+            semantic_cache::threshold(spec.semantic_cache.as_ref()),
+        ),
         result_cache,
+        semantic_cache: semantic_cache::compile(spec.semantic_cache.as_ref(), ceiling),
         prompt_cache: prompt_cache::compile(spec.prompt_cache.as_ref(), ceiling),
         routing: routing::compile(spec.routing.as_ref(), ceiling),
         invalidation: spec

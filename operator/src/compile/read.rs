@@ -39,3 +39,9 @@ pub(super) fn headers(written: Option<&BTreeMap<String, String>>) -> BTreeMap<St
         .map(|(name, value)| (name.to_ascii_lowercase(), value.clone()))
         .collect()
 }
+
+/// A share of 1 in ten-thousandths: rounded once, here.
+pub(super) fn ten_thousandths(share: f64) -> u16 {
+    // By way of text: a float has no checked conversion, and the schema bounds every share to 0…1.
+    format!("{:.0}", share * 10_000.0).parse().unwrap_or_default()
+}

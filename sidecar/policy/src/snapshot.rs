@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{PromptCache, ResultCache, Routing, Scope, TtlClass, Upstreams};
+use crate::{PromptCache, ResultCache, Routing, Scope, SemanticCache, TtlClass, Upstreams};
 
 mod pass_through;
 
@@ -22,6 +22,9 @@ pub struct Snapshot {
     pub ttl_classes: Vec<TtlClass>,
     /// The exact cache.
     pub result_cache: ResultCache,
+    /// The cache of equivalent questions.
+    #[serde(default)]
+    pub semantic_cache: SemanticCache,
     /// The provider's own prefix cache.
     pub prompt_cache: PromptCache,
     /// Which model answers.

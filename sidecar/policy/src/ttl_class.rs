@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{ResultCache, glob::Glob, keyword::Keywords};
 
+/// Floor of similarity where a policy names none, in ten-thousandths.
+pub const SIMILARITY_THRESHOLD: u16 = 8_000;
+
 /// One class; the first whose `matches` holds decides.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TtlClass {
@@ -18,6 +21,9 @@ pub struct TtlClass {
     pub stale_while_revalidate_ms: u64,
     /// How long past its life an entry is served, marked as stale, when the provider fails, milliseconds; 0 = never.
     pub stale_if_error_ms: u64,
+    /// Floor of the similarity (cosine) of two questions that may share an answer, in ten-thousandths.
+    #[serde(default = "similarity_threshold")]
+    pub similarity_threshold: u16,
     /// All conditions must hold; the default class has none.
     pub matches: Match,
 }
@@ -33,6 +39,10 @@ pub struct Match {
     pub header: BTreeMap<String, String>,
     /// Glob over the effective model.
     pub model: Option<Glob>,
+}
+
+const fn similarity_threshold() -> u16 {
+    SIMILARITY_THRESHOLD
 }
 
 /// What a request shows to conditions.

@@ -5,7 +5,8 @@ use crate::prompt_cache::{MarkTtl, PromptCache, Strategy};
 use crate::result_cache::{Embeddings, ResultCache, Sampled, SingleFlight, StoredResponses, ToolAnswers};
 use crate::routing::Routing;
 use crate::scope::{EndUsers, Scope, Share};
-use crate::ttl_class::{Match, TtlClass};
+use crate::semantic_cache::SemanticCache;
+use crate::ttl_class::{self, Match, TtlClass};
 use crate::upstream::{ANTHROPIC, Dialect, OPENAI, Upstream, Upstreams};
 
 impl Snapshot {
@@ -35,6 +36,7 @@ impl Snapshot {
             tags: Vec::new(),
             ttl_classes: vec![idle_class()],
             result_cache: idle_cache(),
+            semantic_cache: SemanticCache::disabled(),
             prompt_cache: PromptCache {
                 mode: Mode::Disabled,
                 strategy: Strategy::Economic,
@@ -65,6 +67,7 @@ fn idle_class() -> TtlClass {
     TtlClass {
         name: "dynamic".into(),
         ttl_ms: 0,
+        similarity_threshold: ttl_class::SIMILARITY_THRESHOLD,
         stale_while_revalidate_ms: 0,
         stale_if_error_ms: 0,
         matches: Match::default(),
