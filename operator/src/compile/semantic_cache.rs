@@ -1,10 +1,7 @@
 //! Stage *semantic cache*: reuse of the answer to an equivalent question.
 
 use llmcache_crds::policy;
-use llmcache_policy::{
-    Mode, SemanticCache,
-    semantic_cache::{self, Judge},
-};
+use llmcache_policy::{Mode, SemanticCache, semantic_cache::Judge};
 
 use super::read;
 
@@ -36,7 +33,7 @@ pub(super) fn threshold(written: Option<&policy::SemanticCache>) -> u16 {
     read::ten_thousandths(written.unwrap_or(THRESHOLD))
 }
 
-fn compile_judge(written: &policy::Judge) -> semantic_cache::Judge {
+fn compile_judge(written: &policy::Judge) -> Judge {
     Judge {
         model: written.model.clone(),
         sample: read::ten_thousandths(written.sample.unwrap_or(SAMPLE)),
