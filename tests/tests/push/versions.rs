@@ -18,7 +18,7 @@ async fn unknown_messages_and_fields_are_left_out() {
     scene.operator.say_raw(Vec::new()).await.unwrap();
     let (revision, json) = compiled(1, "  resultCache: {}").unwrap();
     let mut value: Value = serde_json::from_slice(&json).unwrap();
-    value["semantic_cache"] = serde_json::json!({"mode": "Observe"});
+    value["later_layer"] = serde_json::json!({"mode": "Observe"});
     value["identity"]["cluster"] = "eu".into();
     value["result_cache"]["later"] = 1.into();
     let mut message = encode(offered(7, &revision, value.to_string()));
@@ -36,7 +36,11 @@ async fn a_snapshot_of_the_version_before_lacks_what_came_later() {
     let scene = Scene::start().await.unwrap();
     let (revision, json) = compiled(1, "  resultCache: {}").unwrap();
     let mut value: Value = serde_json::from_slice(&json).unwrap();
-    assert!(value.as_object_mut().unwrap().remove("store_class").is_some());
+    for later in ["semantic_cache", "store_class"] {
+        assert!(value.as_object_mut().unwrap().remove(later).is_some());
+    }
+    let class = value["ttl_classes"][0].as_object_mut().unwrap();
+    assert!(class.remove("similarity_threshold").is_some());
     scene.operator.apply(&revision, value.to_string()).await.unwrap();
 }
 
