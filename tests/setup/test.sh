@@ -31,6 +31,9 @@ step 'format' cargo fmt --all --check
 step 'clippy' cargo clippy $flags --workspace --all-targets -- -D warnings
 # Among these: crates and files in order (tests/tests/tidy.rs), generated files up to date (crds/tests/generated.rs).
 # Those against a cluster have steps of their own.
+# Tests of the embedder need the semantic cache's model.
+model() { LLMCACHE_MODEL_DIR=$(tests/setup/model.sh) && export LLMCACHE_MODEL_DIR; }
+step 'model' model
 step 'rust tests' env LLMCACHE_API=off LLMCACHE_E2E=off cargo test $flags --workspace --no-fail-fast
 # The tests have built the programs; naming one package to cargo would choose other features and build all anew.
 programs=${CARGO_TARGET_DIR:-target}/debug

@@ -1,8 +1,7 @@
-//! Embedding, nearest neighbour, guards, evidence, Qdrant.
+//! Embedding, nearest neighbour, guards: what the semantic cache is built from.
 //!
-//! It sees questions and vectors, never HTTP, a policy or a provider; guards and evidence are pure.
+//! It sees questions and vectors, never HTTP, a policy or a provider; guards and index are pure.
 
 pub mod embedding;
-pub mod evidence;
 pub mod guards;
 pub mod index;
