@@ -1,7 +1,8 @@
-//! Embedding, nearest neighbour, guards: what the semantic cache is built from.
+//! Embedding, nearest neighbour, guards, evidence: what the semantic cache is built from.
 //!
-//! It sees questions and vectors, never HTTP, a policy or a provider; guards and index are pure.
+//! It sees questions and vectors, never HTTP, a policy or a provider; guards, index and evidence are pure.
 
 pub mod embedding;
+pub mod evidence;
 pub mod guards;
 pub mod index;
