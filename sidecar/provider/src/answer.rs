@@ -10,6 +10,7 @@ use crate::usage::{Billing, Usage};
 
 mod anthropic;
 pub(crate) mod chat;
+pub mod comparison;
 mod embeddings;
 #[cfg(test)]
 pub(crate) mod fixtures;
@@ -17,8 +18,10 @@ pub(crate) mod raw;
 mod responses;
 mod seen;
 mod stream;
+mod text;
 
 pub use stream::StreamReader;
+pub use text::text;
 
 /// A finished answer.
 #[derive(Clone, Debug, PartialEq, Eq)]

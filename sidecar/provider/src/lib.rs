@@ -7,6 +7,7 @@ pub mod embeddings;
 pub mod endpoint;
 pub mod error;
 pub mod json;
+pub mod judge;
 pub mod models;
 pub mod prompt;
 pub mod replay;

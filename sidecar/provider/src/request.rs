@@ -12,6 +12,7 @@ mod leave;
 mod messages;
 mod no_key;
 mod openai;
+mod question;
 mod responses;
 mod size;
 #[cfg(test)]
@@ -29,6 +30,7 @@ use crate::{Endpoint, Provider};
 pub use items::Item;
 pub(crate) use leave::Leave;
 pub use no_key::NoKey;
+pub use question::NoQuestion;
 
 /// A body that was understood.
 #[derive(Debug)]
@@ -94,6 +96,8 @@ pub(crate) trait View: Debug + Send + Sync {
     fn end_users(&self, document: &Document) -> [Option<NodeId>; 3];
     /// The text of the first or last user message that has any.
     fn user_text(&self, document: &Document, turn: Turn) -> String;
+    /// The texts of the last message, if it is the user's and text alone.
+    fn question(&self, document: &Document) -> Result<Vec<NodeId>, NoQuestion>;
     fn has_tools(&self, document: &Document) -> bool;
     fn has_server_tools(&self, document: &Document) -> bool;
     fn history_has_thinking(&self, document: &Document) -> bool;

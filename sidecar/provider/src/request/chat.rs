@@ -1,7 +1,7 @@
 //! OpenAI Chat Completions, and the many servers that speak it.
 
 use super::fields::{fields, given, is_true, word};
-use super::{Leave, NoKey, Opaque, Turn, View, openai, size};
+use super::{Leave, NoKey, NoQuestion, Opaque, Turn, View, openai, question, size};
 use crate::json::{Document, Kind, NodeId, Order};
 use crate::models::{self, ModelFacts, Needs};
 use crate::prompt::{Block, Builder, Level, Prompt, Role, Site};
@@ -167,6 +167,11 @@ impl View for Chat {
             Turn::Last => texts.last(),
         };
         text.unwrap_or_default()
+    }
+
+    fn question(&self, document: &Document) -> Result<Vec<NodeId>, NoQuestion> {
+        let is_user = |message| role(document, message) == Some(Role::User);
+        question::last(document, self.messages(document), is_user, "text")
     }
 
     fn has_tools(&self, document: &Document) -> bool {

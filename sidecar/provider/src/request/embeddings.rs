@@ -1,7 +1,7 @@
 //! OpenAI Embeddings: a model and items, each of which is answered by one vector and has a key of its own.
 
 use super::fields::{fields, given};
-use super::{Leave, NoKey, Opaque, Turn, View, size};
+use super::{Leave, NoKey, NoQuestion, Opaque, Turn, View, size};
 use crate::json::{Document, Kind, NodeId, Order};
 use crate::models::{ModelFacts, Needs};
 use crate::prompt::{Block, Builder, Level, Prompt, Role, Site};
@@ -71,6 +71,10 @@ impl View for Embeddings {
 
     fn user_text(&self, _document: &Document, _turn: Turn) -> String {
         String::new()
+    }
+
+    fn question(&self, _document: &Document) -> Result<Vec<NodeId>, NoQuestion> {
+        Err(NoQuestion::Endpoint)
     }
 
     fn has_tools(&self, _document: &Document) -> bool {

@@ -4,7 +4,7 @@ mod blocks;
 mod rendered;
 
 use super::fields::{fields, given, word};
-use super::{Leave, NoKey, Opaque, Turn, View, size};
+use super::{Leave, NoKey, NoQuestion, Opaque, Turn, View, question, size};
 use crate::json::{Document, Kind, NodeId, Order};
 use crate::models::{self, ModelFacts, Needs};
 use crate::prompt::Prompt;
@@ -161,6 +161,14 @@ impl View for Messages {
             Turn::Last => texts.last(),
         };
         text.unwrap_or_default()
+    }
+
+    fn question(&self, document: &Document) -> Result<Vec<NodeId>, NoQuestion> {
+        if self.is_count {
+            return Err(NoQuestion::Endpoint);
+        }
+        let is_user = |message| word(document, message, "role").as_deref() == Some("user");
+        question::last(document, self.messages(document), is_user, "text")
     }
 
     fn has_tools(&self, document: &Document) -> bool {

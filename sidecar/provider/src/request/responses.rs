@@ -1,7 +1,7 @@
 //! OpenAI Responses.
 
 use super::fields::{fields, given, is_true, word};
-use super::{Leave, NoKey, Opaque, Turn, View, openai, size};
+use super::{Leave, NoKey, NoQuestion, Opaque, Turn, View, openai, question, size};
 use crate::json::{Document, Kind, NodeId, Order};
 use crate::models::{self, ModelFacts, Needs};
 use crate::prompt::{Block, Builder, Level, Prompt, Role, Site};
@@ -195,6 +195,14 @@ impl View for Responses {
             (None, Turn::Last) => texts.last(),
         };
         text.unwrap_or_default()
+    }
+
+    fn question(&self, document: &Document) -> Result<Vec<NodeId>, NoQuestion> {
+        if let Some(input) = self.fields.input.filter(|input| document.kind(*input) == Kind::String) {
+            return Ok(vec![input]);
+        }
+        let is_user = |item| role(document, item) == Role::User;
+        question::last(document, self.items(document), is_user, "input_text")
     }
 
     fn has_tools(&self, document: &Document) -> bool {
