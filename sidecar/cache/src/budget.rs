@@ -88,7 +88,7 @@ impl Deadline {
 
 impl StoreStats {
     /// Adds one to a counter of this struct.
-    pub(crate) fn count(counter: &AtomicU64) {
+    pub fn count(counter: &AtomicU64) {
         counter.fetch_add(1, Ordering::Relaxed);
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use crate::bans::Stamp;
 
@@ -16,6 +17,17 @@ pub use wire::Seen;
 /// What one resident entry costs beside its bytes: the struct, two counted pointers and the map's node.
 const RESIDENT_OVERHEAD: usize = 320;
 
+/// The cache that an entry belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Layer {
+    /// It answers the very same request.
+    #[default]
+    Result,
+    /// It answers equivalent questions.
+    Semantic,
+}
+
 /// One answer; `value` is opaque to this crate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
@@ -27,6 +39,8 @@ pub struct Entry {
     pub keep: Duration,
     /// Where the answered request stands in the order of bans.
     pub stamp: Stamp,
+    /// The cache it belongs to.
+    pub layer: Layer,
     /// Tags that a ban's pattern is matched against.
     pub tags: Vec<String>,
     /// Name of the TTL class.

@@ -17,6 +17,7 @@ use crate::entry::Entry;
 use crate::lease::Lease;
 use crate::seal::{Digest, Keyring, Keys};
 
+mod cells;
 mod claim;
 mod connection;
 mod dial;
@@ -33,6 +34,7 @@ mod sweep;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use cells::{CELL_MAX, Cell, Cells, Silent, Swapped};
 pub use claim::{CLAIM, Claim, Claimed, Flight, Followed};
 pub use notes::{NOTE_MAX, Note, Notes, Over};
 pub(crate) use read::Read;
@@ -160,6 +162,11 @@ impl Redis {
     /// The notes kept beside the entries, each for `life` after it was last used.
     pub fn notes(&self, life: Duration) -> Notes {
         Notes::new(self.store.clone(), self.queue.clone(), life)
+    }
+
+    /// Values that many processes change, kept beside the entries.
+    pub fn cells(&self) -> Cells {
+        Cells::new(self.store.clone())
     }
 
     /// Puts a ban into the log that every process reads; gives its name there and whether this call brought it, or none

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::entry::Layer;
+
 /// Longest pattern in characters.
 pub const PATTERN_MAX: usize = 128;
 
@@ -22,6 +24,8 @@ pub struct Ban {
     pub class: Option<String>,
     /// Only entries whose request started at least this long before the ban.
     pub older_than: Option<Duration>,
+    /// Only entries of this cache; a condition beside the others, not on its own.
+    pub layer: Option<Layer>,
 }
 
 /// One thing wrong with a ban.
@@ -38,7 +42,11 @@ impl Ban {
     /// Every problem at once; empty when the ban can be issued.
     pub fn problems(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
-        if *self == Self::default() {
+        let is_bare = Self {
+            layer: None,
+            ..self.clone()
+        } == Self::default();
+        if is_bare {
             problems.push(Problem {
                 field: "pattern",
                 message: "give at least one of pattern, model, class, olderThan".into(),

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Ban, pattern};
-use crate::entry::Entry;
+use crate::entry::{Entry, Layer};
 
 /// What a ban kills, its place in the order of bans aside.
 ///
@@ -20,6 +20,8 @@ pub(crate) struct Live {
     /// Unix milliseconds; kills only entries not younger.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cutoff_ms: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    layer: Option<Layer>,
     /// What its issuer calls it, so that the many who were told of one ban bring it once; no condition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) id: Option<String>,
@@ -33,6 +35,7 @@ impl Live {
             model: ban.model.clone(),
             class: ban.class.clone(),
             cutoff_ms: ban.older_than.map(|age| now_ms.saturating_sub(millis(age))),
+            layer: ban.layer,
             id: None,
         }
     }
@@ -40,6 +43,7 @@ impl Live {
     /// Whether every condition holds.
     pub(crate) fn matches(&self, entry: &Entry) -> bool {
         self.cutoff_ms.is_none_or(|cutoff| entry.stored_at_ms <= cutoff)
+            && self.layer.is_none_or(|layer| layer == entry.layer)
             && self.class.as_ref().is_none_or(|class| *class == entry.class)
             && self.model.as_ref().is_none_or(|glob| pattern::glob(glob, &entry.model))
             && self
@@ -55,6 +59,7 @@ impl Live {
             model: both(self.model, next.model).map(|(a, b)| pattern::widen(a, &b)),
             class: both(self.class, next.class).filter(|(a, b)| a == b).map(|(a, _)| a),
             cutoff_ms: both(self.cutoff_ms, next.cutoff_ms).map(|(a, b)| a.max(b)),
+            layer: both(self.layer, next.layer).filter(|(a, b)| a == b).map(|(a, _)| a),
             id: None,
         }
     }

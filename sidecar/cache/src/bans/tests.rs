@@ -4,6 +4,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
+use crate::entry::Layer;
 
 const LOG: u64 = 7;
 
@@ -13,6 +14,7 @@ fn entry(epoch: u64, tags: &[&str]) -> Entry {
         ttl: Duration::from_hours(1),
         keep: Duration::from_hours(1),
         stamp: Stamp { log: LOG, epoch },
+        layer: Layer::Result,
         tags: tags.iter().map(ToString::to_string).collect(),
         class: "dynamic".into(),
         model: "claude-haiku-5-5".into(),
@@ -81,6 +83,7 @@ fn conditions_are_anded() {
         model: Some("claude-*".into()),
         class: Some("dynamic".into()),
         older_than: Some(Duration::from_secs(1)),
+        ..Ban::default()
     };
     let hit = entry(0, &["x", "ab"]);
     let kills = |ban: &Ban| Live::new(ban, 2_000).matches(&hit);
@@ -200,12 +203,30 @@ fn past_the_bound_everything_banned_stays_banned() {
 }
 
 #[test]
+fn a_layer_is_one_more_condition() {
+    let of = |layer| Entry {
+        layer,
+        ..entry(0, &["a"])
+    };
+    let kills = |layer, of_entry| {
+        let ban = Ban {
+            layer,
+            ..by_pattern("a")
+        };
+        Live::new(&ban, 5).matches(&of(of_entry))
+    };
+    assert!(kills(None, Layer::Result) && kills(None, Layer::Semantic));
+    assert!(kills(Some(Layer::Semantic), Layer::Semantic) && !kills(Some(Layer::Semantic), Layer::Result));
+    assert!(kills(Some(Layer::Result), Layer::Result) && !kills(Some(Layer::Result), Layer::Semantic));
+}
+
+#[test]
 fn every_problem_is_named_at_once() {
     let bad = Ban {
         pattern: Some("x".repeat(129)),
         model: Some(String::new()),
         class: Some("a\nb".into()),
-        older_than: None,
+        ..Ban::default()
     };
     let said: Vec<String> = bad.check().unwrap_err().iter().map(ToString::to_string).collect();
     assert_eq!(
@@ -216,22 +237,34 @@ fn every_problem_is_named_at_once() {
             "class: holds a control character, remove it",
         ]
     );
-    let empty = Ban::default().check().unwrap_err();
-    assert_eq!(
-        empty[0].to_string(),
-        "pattern: give at least one of pattern, model, class, olderThan"
-    );
+    let of_layer = Ban {
+        layer: Some(Layer::Semantic),
+        ..Ban::default()
+    };
+    for bare in [Ban::default(), of_layer] {
+        assert_eq!(
+            bare.check().unwrap_err()[0].to_string(),
+            "pattern: give at least one of pattern, model, class, olderThan"
+        );
+    }
 }
 
 fn any_ban() -> impl Strategy<Value = Ban> {
     let text = |pattern: &'static str| proptest::option::of(pattern);
     let age = proptest::option::of((0_u64..4).prop_map(Duration::from_millis));
-    (text("[ab:*]{1,6}"), text("[ab*]{1,3}"), text("[ab]"), age).prop_map(|(pattern, model, class, older_than)| Ban {
+    let layer = proptest::option::of(any_layer());
+    let parts = (text("[ab:*]{1,6}"), text("[ab*]{1,3}"), text("[ab]"), age, layer);
+    parts.prop_map(|(pattern, model, class, older_than, layer)| Ban {
         pattern,
         model,
         class,
         older_than,
+        layer,
     })
+}
+
+fn any_layer() -> impl Strategy<Value = Layer> {
+    prop_oneof![Just(Layer::Result), Just(Layer::Semantic)]
 }
 
 prop_compose! {
@@ -240,8 +273,9 @@ prop_compose! {
         model in "[ab]{0,3}",
         class in "[ab]",
         stored_at_ms in 0_u64..8,
+        layer in any_layer(),
     ) -> Entry {
-        Entry { stored_at_ms, tags, class, model, ..entry(0, &[]) }
+        Entry { stored_at_ms, layer, tags, class, model, ..entry(0, &[]) }
     }
 }
 

@@ -12,6 +12,7 @@ fn entry(value: &[u8]) -> Entry {
         ttl: Duration::from_secs(2),
         keep: Duration::from_secs(9),
         stamp: Stamp { log: 5, epoch: 3 },
+        layer: Layer::Result,
         tags: vec!["user:1".into(), "doc:\"é\"".into()],
         class: "dynamic".into(),
         model: "m".into(),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::Entry;
+use super::{Entry, Layer};
 use crate::bans::Stamp;
 use crate::seal::NamespaceKey;
 
@@ -41,6 +41,9 @@ struct Head<'a> {
     keep_ms: u64,
     log: u64,
     epoch: u64,
+    /// Left out for a result, so that earlier versions read and write those alike.
+    #[serde(default, skip_serializing_if = "is_result")]
+    layer: Layer,
     #[serde(borrow)]
     tags: Vec<std::borrow::Cow<'a, str>>,
     class: String,
@@ -76,6 +79,7 @@ impl Entry {
             keep_ms: millis(self.keep),
             log: self.stamp.log,
             epoch: self.stamp.epoch,
+            layer: self.layer,
             tags: self.tags.iter().map(Into::into).collect(),
             class: self.class.clone(),
             model: self.model.clone(),
@@ -136,6 +140,7 @@ fn read_head(key: &NamespaceKey, name: &[u8], sealed: &[u8]) -> Option<Entry> {
             log: head.log,
             epoch: head.epoch,
         },
+        layer: head.layer,
         tags: head.tags.into_iter().map(Into::into).collect(),
         class: head.class,
         model: head.model,
@@ -154,6 +159,11 @@ fn parts(value: &[u8]) -> Option<(&[u8], &[u8])> {
 fn length(bytes: &[u8]) -> Option<(usize, &[u8])> {
     let (length, rest) = bytes.split_first_chunk::<LENGTH>()?;
     Some((usize::try_from(u32::from_be_bytes(*length)).ok()?, rest))
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_result(layer: &Layer) -> bool {
+    *layer == Layer::Result
 }
 
 fn millis(duration: Duration) -> u64 {

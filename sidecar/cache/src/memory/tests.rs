@@ -2,6 +2,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::bans::{Ban, Live, Stamp};
+use crate::entry::Layer;
 
 const LOG: u64 = 7;
 
@@ -21,6 +22,7 @@ fn entry(value: &[u8]) -> Arc<Entry> {
         ttl: Duration::from_secs(1),
         keep: Duration::from_secs(2),
         stamp: Stamp { log: LOG, epoch: 0 },
+        layer: Layer::Result,
         tags: vec!["a".into()],
         class: "dynamic".into(),
         model: "m".into(),

@@ -7,6 +7,7 @@
 //! llmcache:<namespace>:<policy>:b                       the log of bans
 //! llmcache:<namespace>:<policy>:t:<tag>                 the answers that carry a tag
 //! llmcache:<namespace>:<policy>:n:<note>                a note
+//! llmcache:<namespace>:<policy>:c:<cell>                a cell
 //! ```
 //!
 //! The braces put an answer and its flights into one slot of a Cluster.
@@ -48,6 +49,10 @@ impl Domain {
 
     pub(super) fn note(&self, note: &Digest) -> String {
         format!("{}n:{note}", self.prefix)
+    }
+
+    pub(super) fn cell(&self, cell: &Digest) -> String {
+        format!("{}c:{cell}", self.prefix)
     }
 
     pub(super) fn tag(&self, tag: &[u8]) -> String {

@@ -4,8 +4,10 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::*;
+use crate::entry::Layer;
 use crate::seal::NamespaceKey;
 
+mod cells;
 mod cluster;
 mod hostile;
 mod notes;
@@ -42,6 +44,7 @@ pub(crate) fn entry(value: &[u8]) -> Arc<Entry> {
         ttl: Duration::from_hours(1),
         keep: Duration::from_hours(2),
         stamp: Stamp { log: 1, epoch: 7 },
+        layer: Layer::Result,
         tags: vec!["user:alice".into()],
         class: "dynamic".into(),
         model: "claude-haiku-5-5".into(),

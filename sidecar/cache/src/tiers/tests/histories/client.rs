@@ -12,7 +12,7 @@ use super::world::{Process, World};
 use super::{KEEP, TTL};
 use crate::bans::Ban;
 use crate::budget::Deadline;
-use crate::entry::Entry;
+use crate::entry::{Entry, Layer};
 use crate::redis::{Claim, Claimed};
 use crate::seal::Digest;
 use crate::tiers::Found;
@@ -80,6 +80,7 @@ async fn ask_once(world: &World, dice: &mut Dice, process: &Arc<Process>, mut wa
             ttl: TTL,
             keep: KEEP,
             stamp,
+            layer: Layer::Result,
             tags: wanted.tags(),
             class: "dynamic".into(),
             model: "m".into(),
