@@ -31,6 +31,7 @@ mod tests;
 
 use serde::{Deserialize, Serialize};
 
+pub use grid::thresholds;
 pub use state::State;
 pub use summary::Summary;
 

@@ -29,6 +29,11 @@ pub type Key = [u8; 32];
 // A partition without rows: its place in the map, its locks and counters.
 const PARTITION_BYTES: usize = 256;
 
+/// Cosine of two unit vectors in ten-thousandths, floored; 0 for a negative one.
+pub fn similarity(a: &[f32; DIMENSIONS], b: &[f32; DIMENSIONS]) -> u16 {
+    cosine::similarity(cosine::dot(a, b))
+}
+
 /// How much a [`Flat`] may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {

@@ -5,6 +5,8 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -69,6 +71,7 @@ pub enum Unavailable {
 pub struct Embedder {
     jobs: mpsc::Sender<Job>,
     state: watch::Receiver<State>,
+    restarts: Arc<AtomicU64>,
     /// Until the first text.
     keeper: Mutex<Option<Keeper>>,
 }
@@ -109,10 +112,12 @@ impl Embedder {
     pub(super) fn with_patience(settings: Settings, patience: Patience) -> Self {
         let (jobs, queue) = mpsc::channel(settings.queue.max(1));
         let (told, state) = watch::channel(State::Idle);
-        let keeper = Keeper::new(settings, patience, queue, told);
+        let restarts = Arc::default();
+        let keeper = Keeper::new(settings, patience, queue, told, Arc::clone(&restarts));
         Self {
             jobs,
             state,
+            restarts,
             keeper: Mutex::new(Some(keeper)),
         }
     }
@@ -120,6 +125,11 @@ impl Embedder {
     /// How the process is now.
     pub fn state(&self) -> State {
         self.state.borrow().clone()
+    }
+
+    /// How often the process was started again.
+    pub fn restarts(&self) -> u64 {
+        self.restarts.load(Ordering::Relaxed)
     }
 
     /// The state as it changes.

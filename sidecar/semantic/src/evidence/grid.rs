@@ -11,7 +11,7 @@ pub(super) const BANDS: usize = STEPS as usize + 1;
 
 /// The thresholds of a floor, strictest first; the last is the floor. Where steps are too small to tell apart
 /// there are fewer of them.
-pub(super) fn thresholds(floor: u16) -> impl Iterator<Item = u16> {
+pub fn thresholds(floor: u16) -> impl Iterator<Item = u16> {
     let span = u32::from(STRICTEST - floor.min(STRICTEST));
     let steps = u32::from(STEPS);
     let threshold =

@@ -74,6 +74,9 @@ const KNOWN: [&str; 66] = [
     "paris",
 ];
 
+/// Words that are written in capitals and name nothing.
+const NO_NAMES: [&str; 2] = ["i", "ok"];
+
 /// The names of a question, as stems.
 pub(super) fn read(words: &[Word]) -> BTreeSet<String> {
     let capitals = words.iter().filter(|word| is_capital(word)).count();
@@ -85,7 +88,8 @@ pub(super) fn read(words: &[Word]) -> BTreeSet<String> {
         .filter(|(at, word)| {
             let is_named = !is_heading && is_capital(word) && !word.is_first && !word.lower.starts_with("i'");
             let is_known = KNOWN.contains(&word.lower.as_str());
-            (is_known || (is_named && word.lower != "i" && !times::is_time(word))) && !is_unit(words, *at)
+            (is_known || (is_named && !NO_NAMES.contains(&word.lower.as_str()) && !times::is_time(word)))
+                && !is_unit(words, *at)
         })
         .map(|(_, word)| word.stem.clone())
         .collect()

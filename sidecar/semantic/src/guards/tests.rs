@@ -24,6 +24,7 @@ fn paraphrases_pass() {
             "The item came broken, can I have my money back?",
         ),
         ("How do I pay 1,000 USD?", "how to pay $1000"),
+        ("Can I freeze green tea?", "Is it OK to freeze green tea?"),
     ] {
         assert_eq!(vetoed(a, b), None, "{a} / {b}");
     }
@@ -69,6 +70,11 @@ fn look_alikes_are_vetoed_by_their_guard() {
             "How do I sort a list in python?",
             "How do I sort a list in rust?",
             Guard::Entities,
+        ),
+        (
+            "How long does closed tea keep?",
+            "How long does tea keep once it is opened?",
+            Guard::Antonyms,
         ),
         ("Can I eat it?", "Can I not eat it?", Guard::Negation),
         ("What does read_line do?", "What does read_file do?", Guard::Code),

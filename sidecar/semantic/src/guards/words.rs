@@ -44,7 +44,7 @@ pub(super) fn stem(lower: &str) -> String {
     for ending in ["ing", "ed", "es", "s"] {
         if let Some(rest) = stem
             .strip_suffix(ending)
-            .filter(|rest| rest.len() >= 3 && !rest.ends_with('s'))
+            .filter(|rest| rest.len() >= 3 && !(ending == "s" && rest.ends_with('s')))
         {
             stem = rest;
             break;

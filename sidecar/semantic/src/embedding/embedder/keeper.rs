@@ -1,6 +1,8 @@
 //! The task that keeps the process: one life after the other, with a growing pause between.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -40,6 +42,7 @@ pub(super) struct Keeper {
     patience: Patience,
     queue: mpsc::Receiver<Job>,
     state: watch::Sender<State>,
+    restarts: Arc<AtomicU64>,
 }
 
 /// How a life ended.
@@ -69,12 +72,14 @@ impl Keeper {
         patience: Patience,
         queue: mpsc::Receiver<Job>,
         state: watch::Sender<State>,
+        restarts: Arc<AtomicU64>,
     ) -> Self {
         Self {
             settings,
             patience,
             queue,
             state,
+            restarts,
         }
     }
 
@@ -103,6 +108,7 @@ impl Keeper {
                 return;
             }
             pause = (pause * 2).min(self.patience.longest);
+            self.restarts.fetch_add(1, Ordering::Relaxed);
         }
     }
 
