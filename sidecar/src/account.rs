@@ -146,10 +146,10 @@ impl Record {
         self.id = None;
     }
 
-    /// Accounts a call of ours that refreshed what was served stale: what it cost, and no request.
-    pub(crate) fn refreshed(mut self, model: &str, settlement: &Settlement) {
+    /// Accounts a call of ours: what it cost, and no request.
+    pub(crate) fn spent(mut self, of: settle::Expense, model: &str, settlement: &Settlement) {
         self.id = None;
-        let settlement = settlement.as_refresh();
+        let settlement = settlement.as_expense(of);
         let model = self.account.model_label(self.provider, model);
         self.account.metrics.spent(model, &settlement);
         self.account.ledger.spent(&settlement);

@@ -31,6 +31,11 @@ fn readiness(in_force: &InForce) -> String {
         "ok\npolicy: {}\nrevision: {}\nstore: {store}\n",
         pipeline.snapshot.identity.name, pipeline.revision.0
     );
+    page.push_str(match pipeline.is_index_avoided() {
+        None => "",
+        Some(false) => "index: qdrant\n",
+        Some(true) => "index: in-process (qdrant unreachable, probed in the background)\n",
+    });
     for note in in_force.notes() {
         page.push_str("degraded: ");
         page.push_str(&note);

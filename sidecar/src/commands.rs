@@ -7,6 +7,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use crate::embedder;
 use crate::pod;
 use crate::settings::Settings;
 
@@ -41,6 +42,10 @@ pub fn run() -> ExitCode {
                 }
             }
         }
+        Some(embedder::COMMAND) => match llmcache_semantic::embedding::child::run() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::FAILURE,
+        },
         None => {
             log(settings.log_level);
             supervisor::run()

@@ -202,8 +202,10 @@ impl InForce {
 
     fn swap(&self, snapshot: Snapshot, revision: Revision, stores: &Stores) -> Result<(), TlsError> {
         let redis = stores.redis.clone().filter(|_| snapshot.store_class.is_some());
+        let qdrant = stores.qdrant.clone().filter(|_| redis.is_some());
         let stores = Stores {
             redis,
+            qdrant,
             ..stores.clone()
         };
         let terms = Terms {
@@ -241,10 +243,11 @@ impl InForce {
 
     /// What is degraded, one line each.
     pub(crate) fn notes(&self) -> Vec<String> {
+        let semantic = self.pipeline().semantic.as_ref().and_then(|semantic| semantic.off());
         let notes = self.notes.lock();
+        let notes = notes.iter().map(|(topic, reason)| format!("{topic}: {reason}"));
         notes
-            .iter()
-            .map(|(topic, reason)| format!("{topic}: {reason}"))
+            .chain(semantic.map(|reason| format!("semantic cache: off: {reason}")))
             .collect()
     }
 
@@ -252,8 +255,19 @@ impl InForce {
     pub(crate) fn metrics_text(&self) -> Result<String, prometheus::Error> {
         let metrics = &self.process.metrics;
         metrics.snapshot_age(self.confirmed.lock().elapsed());
-        if let Some(redis) = &self.pipeline().tiers.shared {
+        let pipeline = self.pipeline();
+        if let Some(redis) = &pipeline.tiers.shared {
             metrics.store(Store::Redis, redis.stats());
+        }
+        match &pipeline.semantic {
+            Some(semantic) => semantic.publish(metrics, self.process.clock.now_ms()),
+            None => metrics.forget_classes(),
+        }
+        if let Some(stats) = pipeline.semantic.as_ref().and_then(|semantic| semantic.index()) {
+            metrics.store(Store::Qdrant, stats);
+        }
+        if let Ok(embedder) = &self.process.embedder {
+            metrics.embedder(embedder);
         }
         metrics.render()
     }

@@ -5,6 +5,7 @@
 pub mod account;
 pub mod commands;
 pub mod config;
+pub mod embedder;
 pub mod metrics;
 pub mod outcome;
 pub mod run;
@@ -23,3 +24,8 @@ mod process;
 mod push;
 mod server;
 mod settings;
+mod signals;
+
+pub use llmcache_policy as policy;
+pub use llmcache_provider as provider;
+pub use llmcache_semantic as semantic;

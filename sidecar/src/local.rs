@@ -9,10 +9,13 @@ use hyper::body::Incoming;
 use llmcache_policy::names;
 use serde_json::{Value, json};
 
+pub(crate) use invalidate::layer_of;
+
 use crate::body::{self, Body, full};
 use crate::in_force::InForce;
 use crate::pipeline::Pipeline;
 
+mod feedback;
 mod invalidate;
 
 /// Answers one request below `/llmcache`.
@@ -34,13 +37,20 @@ pub(crate) async fn handle(in_force: &InForce, request: Request<Incoming>) -> Re
             Ok(body) => invalidate::run(&pipeline, &body).await,
             Err(_) => reply(StatusCode::BAD_REQUEST, &json!({"error": "the body could not be read"})),
         },
-        (_, "/account" | "/snapshot" | "/invalidate") => reply(
+        ("POST", "/feedback") => match body::buffer(request.into_body(), &mut pipeline.budget.open()).await {
+            Ok(body) => feedback::run(&pipeline, &body).await,
+            Err(_) => reply(StatusCode::BAD_REQUEST, &json!({"error": "the body could not be read"})),
+        },
+        ("GET", path) if path.starts_with(feedback::CANDIDATE) => {
+            feedback::candidate(&pipeline, request.headers(), &path[feedback::CANDIDATE.len()..])
+        }
+        (_, "/account" | "/snapshot" | "/invalidate" | "/feedback") => reply(
             StatusCode::METHOD_NOT_ALLOWED,
-            &json!({"error": "GET for account and snapshot, POST for invalidate"}),
+            &json!({"error": "GET for account and snapshot, POST for invalidate and feedback"}),
         ),
         _ => reply(
             StatusCode::NOT_FOUND,
-            &json!({"error": "try account, snapshot or invalidate"}),
+            &json!({"error": "try account, snapshot, invalidate, feedback or candidate/<id>"}),
         ),
     }
 }

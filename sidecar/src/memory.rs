@@ -72,6 +72,11 @@ impl Drop for Reservation {
     }
 }
 
+/// What the questions of the semantic cache may take: an eighth, at most 64 MiB (about 30 000 questions).
+pub(crate) fn index_bytes(limit: Option<usize>) -> usize {
+    (limit.unwrap_or(DEFAULT_LIMIT) / 8).min(64 << 20)
+}
+
 /// The container's memory limit in bytes; none = there is none, or none that can be read.
 pub(crate) fn container_limit() -> Option<usize> {
     LIMIT_FILES.iter().find_map(|file| read_limit(file))

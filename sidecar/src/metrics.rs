@@ -9,6 +9,9 @@ use std::time::Duration;
 use llmcache_cache::budget::StoreStats;
 use llmcache_policy::names::METRIC_PREFIX;
 use llmcache_provider::Endpoint;
+use llmcache_semantic::embedding::Embedder;
+use llmcache_semantic::evidence::{Source, Summary};
+use llmcache_semantic::guards::Guard;
 use prometheus::{Error, Registry, TextEncoder};
 
 use crate::account::{Delivery, Line, Settlement};
@@ -16,10 +19,14 @@ use crate::outcome::Layer;
 
 mod family;
 mod health;
+mod semantic;
 mod spend;
 mod traffic;
 
+pub use semantic::Candidate;
+
 use health::Health;
+use semantic::Semantic;
 use spend::Spend;
 use traffic::Traffic;
 
@@ -30,6 +37,7 @@ pub struct Metrics {
     traffic: Traffic,
     spend: Spend,
     health: Health,
+    semantic: Semantic,
 }
 
 /// The reasons for which one layer is bypassed, for the series that exist from the start.
@@ -40,6 +48,8 @@ pub type Bypasses<'a> = &'a [(&'static str, &'a [&'static str])];
 pub enum Store {
     /// The shared result store.
     Redis,
+    /// The shared index of the semantic cache.
+    Qdrant,
 }
 
 /// Label where a layer or tier does not apply.
@@ -53,6 +63,7 @@ impl Metrics {
             traffic: Traffic::register(&registry, bypasses)?,
             spend: Spend::register(&registry)?,
             health: Health::register(&registry)?,
+            semantic: Semantic::register(&registry)?,
             registry,
         })
     }
@@ -111,6 +122,59 @@ impl Metrics {
         self.health.regressions.inc();
     }
 
+    /// What became of a request's nearest stored answer.
+    pub fn candidate(&self, candidate: Candidate) {
+        self.semantic.candidate(candidate);
+    }
+
+    /// A guard was against a candidate.
+    pub fn veto(&self, guard: Guard) {
+        self.semantic.veto(guard);
+    }
+
+    /// A pair was labelled.
+    pub fn label(&self, source: Source, is_wrong: bool) {
+        self.semantic.label(source, is_wrong);
+    }
+
+    /// The evidence opened a class.
+    pub fn opening(&self, class: &str) {
+        self.semantic.openings.with_label_values(&[class]).inc();
+    }
+
+    /// The evidence closed a class.
+    pub fn closing(&self, class: &str) {
+        self.semantic.closings.with_label_values(&[class]).inc();
+    }
+
+    /// An entry ended because its answer was wrong.
+    pub fn killed(&self) {
+        self.semantic.killed.inc();
+    }
+
+    /// Questions with a stored answer.
+    pub fn neighbours(&self, count: usize) {
+        // A gauge counts in floating point; the bound is far below where that is exact.
+        self.semantic
+            .entries
+            .set(f64::from(u32::try_from(count).unwrap_or(u32::MAX)));
+    }
+
+    /// How the evidence of a class stands.
+    pub fn evidence(&self, class: &str, summary: &Summary) {
+        self.semantic.evidence(class, summary);
+    }
+
+    /// No policy has the semantic cache any more.
+    pub fn forget_classes(&self) {
+        self.semantic.forget();
+    }
+
+    /// How the embedder is.
+    pub fn embedder(&self, embedder: &Embedder) {
+        self.semantic.embedder(embedder);
+    }
+
     /// The text exposition format.
     pub fn render(&self) -> Result<String, Error> {
         // Held until all is gathered: dollar counters are set anew for each reading.
@@ -142,6 +206,7 @@ impl Store {
     pub fn word(self) -> &'static str {
         match self {
             Self::Redis => "redis",
+            Self::Qdrant => "qdrant",
         }
     }
 }

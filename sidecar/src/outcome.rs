@@ -20,6 +20,8 @@ pub enum Outcome {
 pub enum Layer {
     /// The exact cache.
     ResultCache,
+    /// The cache of equivalent questions.
+    SemanticCache,
 }
 
 impl Outcome {
@@ -38,6 +40,7 @@ impl Layer {
     pub fn word(self) -> &'static str {
         match self {
             Self::ResultCache => "result_cache",
+            Self::SemanticCache => "semantic_cache",
         }
     }
 }

@@ -4,8 +4,8 @@
 //! done, not the request.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use futures_util::FutureExt;
 use http::{Request, Response};
@@ -28,16 +28,19 @@ pub(crate) mod embeddings;
 pub(crate) mod follow;
 pub(crate) mod parse;
 pub(crate) mod prompt_cache;
+mod reasons;
 pub(crate) mod reply;
 pub(crate) mod result_cache;
 pub(crate) mod routing;
 pub(crate) mod scope;
+pub(crate) mod semantic_cache;
 mod shared;
 pub(crate) mod store;
 pub(crate) mod stored;
 pub(crate) mod upstream;
 
-pub(crate) use shared::{Pipeline, REASONS, Stores, Terms};
+pub(crate) use reasons::REASONS;
+pub(crate) use shared::{Pipeline, Stores, Terms};
 
 use account::Record;
 use completion::Collected;
@@ -48,6 +51,7 @@ use result_cache::control::Control;
 use result_cache::{Lookup, Turn, stale};
 use routing::Route;
 use scope::Scope;
+use semantic_cache::Seek;
 use stored::Stored;
 
 /// One understood request with all that is decided about it before the caches are asked.
@@ -72,6 +76,8 @@ pub(crate) struct Exchange {
     pub route: Route,
     /// When its store calls must have answered; none = none was made yet.
     pub deadline: Option<Deadline>,
+    /// What the semantic cache came to, for the header that explains; none = it did not look.
+    pub semantic: OnceLock<&'static str>,
     /// A stage runs that may panic with the record in its hands; its guard then opens another.
     pub is_guarded: AtomicBool,
 }
@@ -109,6 +115,7 @@ pub(crate) async fn handle(
         scope,
         route,
         deadline,
+        semantic: OnceLock::new(),
         is_guarded: AtomicBool::new(false),
     });
     let record = Record::open(&pipeline, &exchange);
@@ -121,10 +128,15 @@ pub(crate) async fn handle(
     if exchange.call.endpoint == Endpoint::OpenAiEmbeddings {
         return embeddings::handle(pipeline, exchange, record).await;
     }
-    let (turn, record) = match look_up(&pipeline, &exchange, record).await {
+    let (mut turn, record) = match look_up(&pipeline, &exchange, record).await {
         Lookup::Answered(response) => return response,
         Lookup::Upstream(turn, record) => (*turn, record),
     };
+    match seek(&pipeline, &exchange, &turn).await {
+        Seek::Hit(equivalent) => return semantic_cache::answer(&pipeline, &exchange, turn, *equivalent, record),
+        Seek::Upstream(sought) => turn.sought = Some(sought),
+        Seek::Nothing => {}
+    }
     ask(pipeline, exchange, turn, record).await
 }
 
@@ -188,6 +200,18 @@ async fn look_up(pipeline: &Arc<Pipeline>, exchange: &Arc<Exchange>, record: Rec
     }
 }
 
+/// The search behind a guard of its own, since it waits.
+async fn seek(pipeline: &Pipeline, exchange: &Exchange, turn: &Turn) -> Seek {
+    let found = AssertUnwindSafe(semantic_cache::seek(pipeline, exchange, turn))
+        .catch_unwind()
+        .await;
+    found.unwrap_or_else(|_panic| {
+        tracing::error!(id = exchange.id, stage = "semantic_cache", "a stage panicked");
+        pipeline.metrics.bypass("semantic_cache", "internal");
+        Seek::Nothing
+    })
+}
+
 /// Stages *`prompt_cache`*, *upstream*, *store* and *account*. A leader goes on without its client while others follow
 /// it.
 async fn ask(pipeline: Arc<Pipeline>, exchange: Arc<Exchange>, turn: Turn, mut record: Record) -> Response<Body> {
@@ -249,10 +273,15 @@ async fn respond(
         Some(failure) => stale::stand_in(pipeline, exchange, &mut turn, failure).await,
         None => None,
     };
-    match stale {
-        Some((hit, failure)) => stale::answer(exchange, turn, &hit, failure, record),
-        None => completion::finish(pipeline, exchange, turn, collected, record),
+    if let Some((hit, failure)) = stale {
+        return stale::answer(exchange, turn, &hit, failure, record);
     }
+    let wanted = semantic_cache::draw(pipeline, exchange, &turn, collected.is_answer());
+    let mut response = completion::finish(pipeline, exchange, turn, collected, record);
+    if let Some(wanted) = wanted {
+        response.headers_mut().insert(names::HEADER_FEEDBACK, wanted);
+    }
+    response
 }
 
 /// Runs `work` to its end, or until the client has gone and nobody follows.
@@ -285,6 +314,12 @@ impl Exchange {
     /// The wall clock, milliseconds since 1970.
     pub(crate) fn now_ms(&self) -> u64 {
         self.started_ms + u64::try_from(self.started.elapsed().as_millis()).unwrap_or_default()
+    }
+
+    /// Explains in the headers what the semantic cache came to.
+    pub(crate) fn says(&self, word: &'static str) {
+        // Set once: the stage runs once.
+        _ = self.semantic.set(word);
     }
 
     /// Whether every listed splice is allowed.

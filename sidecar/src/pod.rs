@@ -6,15 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 use tokio::time::sleep;
 
 use crate::in_force::InForce;
-use crate::process::Process;
+use crate::process::{Process, Start};
 use crate::push::{Folder, Push};
 use crate::run::{self, Error};
 use crate::settings::Settings;
+use crate::signals::Signals;
 use crate::{admin, pipeline, server};
 
 /// Time between two tries of a port that another process has.
@@ -31,11 +31,18 @@ pub(crate) fn run(settings: Settings) -> Result<(), Error> {
 }
 
 async fn serve(settings: Settings) -> Result<(), Error> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let mut signals = Signals::listen()?;
     for problem in &settings.problems {
         tracing::error!("{problem}");
     }
-    let process = Process::start(settings.prices, &settings.service_account, pipeline::REASONS)?;
+    let start = Start {
+        prices: settings.prices,
+        service_account: settings.service_account,
+        model: settings.model,
+        memory_limit: settings.memory_limit,
+        state: Some(settings.state.clone()),
+    };
+    let process = Process::start(start, pipeline::REASONS)?;
     let in_force = Arc::new(InForce::pass_through(process, settings.own, settings.memory_limit)?);
     if !settings.problems.is_empty() {
         in_force.note("settings", Some(settings.problems.join("; ")));
@@ -72,11 +79,7 @@ async fn serve(settings: Settings) -> Result<(), Error> {
         }
     });
     tokio::spawn(say_ready(proxy_at, admin_at));
-    let signal = tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
-    };
-    tracing::info!(signal, "draining");
+    signals.received().await;
     stop.send_replace(true);
     if let Err(error) = serving.await {
         tracing::error!(%error, "the proxy ended early");

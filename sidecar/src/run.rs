@@ -11,7 +11,6 @@ use hyper::body::Incoming;
 use llmcache_policy::{NamespaceKey, names};
 use serde_json::json;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::body::{Body, full};
@@ -19,7 +18,8 @@ use crate::client::TlsError;
 use crate::config::Config;
 use crate::in_force::InForce;
 use crate::pipeline::{self, Stores};
-use crate::process::Process;
+use crate::process::{Process, Start};
+use crate::signals::Signals;
 use crate::{admin, local, server};
 
 /// Longest time that a start waits for the shared store: nothing is cached without it, but everything is served.
@@ -71,7 +71,7 @@ async fn serve(config: Config) -> Result<(), Error> {
         proxy.local_addr()?,
         admin_port.local_addr()?
     );
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let mut signals = Signals::listen()?;
     let grace = config.grace;
     let in_force = Arc::new(fixed(config)?);
     in_force.pipeline().warm(WARM).await;
@@ -92,11 +92,7 @@ async fn serve(config: Config) -> Result<(), Error> {
         grace,
     ));
     writeln!(std::io::stdout(), "{ready}")?;
-    let signal = tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
-    };
-    tracing::info!(signal, "draining");
+    signals.received().await;
     stop.send_replace(true);
     if let Err(error) = serving.await {
         tracing::error!(%error, "the proxy ended early");
@@ -113,9 +109,12 @@ fn fixed(config: Config) -> Result<InForce, Error> {
         snapshot,
         namespace,
         redis,
+        qdrant,
         secret,
         previous_secret,
         prices,
+        model,
+        state,
         ..
     } = config;
     let derive =
@@ -124,8 +123,16 @@ fn fixed(config: Config) -> Result<InForce, Error> {
         key: derive(secret)?,
         previous_key: previous_secret.map(derive).transpose()?,
         redis,
+        qdrant,
     };
-    let process = Process::start(prices, "", pipeline::REASONS)?;
+    let start = Start {
+        prices,
+        service_account: String::new(),
+        model,
+        memory_limit: None,
+        state,
+    };
+    let process = Process::start(start, pipeline::REASONS)?;
     Ok(InForce::fixed(process, snapshot, stores)?)
 }
 

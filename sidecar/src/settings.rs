@@ -10,6 +10,7 @@ use llmcache_policy::{duration, names};
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::account::PriceTable;
+use crate::embedder::MODEL_DIR;
 use crate::memory;
 use crate::own_upstream::OwnUpstreams;
 use crate::push::Operator;
@@ -33,6 +34,8 @@ pub(crate) struct Settings {
     pub prices: PriceTable,
     /// Bytes of memory that the container may take; none = no limit is known.
     pub memory_limit: Option<usize>,
+    /// Folder of the semantic cache's model; none = that layer is off.
+    pub model: Option<PathBuf>,
     /// How long open requests may finish after SIGTERM.
     pub grace: Duration,
     /// Least important log line.
@@ -83,6 +86,7 @@ impl Environment {
             service_account: self.service_account(&mut problems),
             prices: self.prices(&mut problems),
             memory_limit: memory_limit.or_else(memory::container_limit),
+            model: self.path(MODEL_DIR),
             grace: self.duration(GRACE, Duration::from_secs(30), &mut problems),
             log_level: self.log_level(&mut problems),
             problems,

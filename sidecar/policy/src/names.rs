@@ -30,6 +30,14 @@ pub const HEADER_SAVED_USD: &str = "x-llmcache-saved-usd";
 pub const HEADER_PIN: &str = "x-llmcache-pin";
 /// Request: tags of the answer, comma-separated.
 pub const HEADER_TAGS: &str = "x-llmcache-tags";
+/// `off`: this request must not be answered by an equivalent question's answer.
+pub const HEADER_SEMANTIC: &str = "x-llmcache-semantic";
+/// Cosine of the two questions of a semantic hit.
+pub const HEADER_SIMILARITY: &str = "x-llmcache-similarity";
+/// The least similarity that was served at that moment.
+pub const HEADER_THRESHOLD: &str = "x-llmcache-threshold";
+/// `wanted; candidate=<id>`: a word on that answer is a label.
+pub const HEADER_FEEDBACK: &str = "x-llmcache-feedback";
 /// Audience of the tokens that sidecars and operator replicas show each other.
 pub const AUDIENCE: &str = "llmcache.dev";
 /// Folder of the projected token, whose file is `token`.

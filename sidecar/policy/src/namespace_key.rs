@@ -44,6 +44,11 @@ impl NamespaceKey {
         format!("llmcache:{}:", self.hex("redis prefix"))
     }
 
+    /// How the namespace is called in the names of Qdrant collections: it tells nothing but that it is ours.
+    pub fn qdrant_name(&self) -> String {
+        self.hex("qdrant name")
+    }
+
     /// Name of the namespace's user in a shared Redis: it tells nothing but that it is ours.
     pub fn redis_user(&self) -> String {
         format!("llmcache-{}", self.hex("redis user"))

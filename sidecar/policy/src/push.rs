@@ -29,3 +29,9 @@ impl fmt::Debug for Redis {
         f.write_str("Redis(redacted)")
     }
 }
+
+impl fmt::Debug for Qdrant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Qdrant(redacted)")
+    }
+}

@@ -9,7 +9,7 @@ fn messages_are_those_of_the_proto_file() {
     let descriptors = protox::compile([here.join("proto/push.proto")], [here.join("proto")]).unwrap();
     let folder = tempfile::tempdir().unwrap();
     tonic_prost_build::configure()
-        .skip_debug(["Credentials", "Redis"])
+        .skip_debug(["Credentials", "Qdrant", "Redis"])
         .out_dir(folder.path())
         .emit_rerun_if_changed(false)
         .compile_fds(descriptors)

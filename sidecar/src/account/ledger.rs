@@ -79,13 +79,17 @@ struct Usd {
     saved: Saved,
     write_premium: Nano,
     refresh: Nano,
+    judge: Nano,
+    re_ask: Nano,
 }
 
 impl Ledger {
     /// An empty ledger that began `since`.
     pub fn new(since: Timestamp) -> Self {
         let mut state = State::default();
-        state.requests.hit.insert(Layer::ResultCache.word(), 0);
+        for layer in [Layer::ResultCache, Layer::SemanticCache] {
+            state.requests.hit.insert(layer.word(), 0);
+        }
         Self {
             since,
             state: Mutex::new(state),
@@ -189,24 +193,34 @@ impl Usd {
         self.actual += settlement.actual;
         self.saved.routing += settlement.saved.routing;
         self.saved.result_cache += settlement.saved.result_cache;
+        self.saved.semantic_cache += settlement.saved.semantic_cache;
         self.saved.prompt_cache += settlement.saved.prompt_cache;
         self.write_premium += settlement.write_premium;
         self.refresh += settlement.refresh;
+        self.judge += settlement.judge;
+        self.re_ask += settlement.re_ask;
     }
 
     fn json(&self) -> Value {
         let Saved {
             routing,
             result_cache,
+            semantic_cache,
             prompt_cache,
         } = self.saved;
         json!({
             "counterfactual": self.counterfactual,
             "actual": self.actual,
-            "saved": {"routing": routing, "result_cache": result_cache, "prompt_cache": prompt_cache},
+            "saved": {
+                "routing": routing,
+                "result_cache": result_cache,
+                "semantic_cache": semantic_cache,
+                "prompt_cache": prompt_cache,
+            },
             "overhead": {
                 "prompt_cache": {"write_premium": self.write_premium},
                 "result_cache": {"refresh": self.refresh},
+                "semantic_cache": {"judge": self.judge, "re_ask": self.re_ask},
             },
             "net": self.counterfactual - self.actual,
         })

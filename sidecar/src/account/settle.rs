@@ -47,6 +47,8 @@ pub enum Served {
     ProviderMarked,
     /// The result cache, or the answer of an identical call in flight: it cost nothing.
     ResultCache,
+    /// The semantic cache: it cost nothing.
+    SemanticCache,
 }
 
 /// Dollars and tokens of one request.
@@ -62,12 +64,16 @@ pub struct Settlement {
     pub write_premium: Nano,
     /// What refreshing an answer that was served stale cost.
     pub refresh: Nano,
+    /// What judging a pair of the semantic cache cost.
+    pub judge: Nano,
+    /// What asking an identical request again cost, which measures the judge.
+    pub re_ask: Nano,
     /// Tokens billed for this request; none when the result cache answered.
     pub billed: Usage,
     /// Tokens of the answer, whoever made it.
     pub answer: Usage,
-    /// Prompt tokens not sent, for what they ask was stored.
-    pub spared: u64,
+    /// Prompt tokens not sent, for what they ask was stored: by the result cache, by the semantic cache.
+    pub spared: Spared,
     /// Prompt tokens the provider read from its cache because of our marks.
     pub reads_gained: u64,
     /// Whether the provider answered.
@@ -78,6 +84,17 @@ pub struct Settlement {
     pub unpriced: Vec<Unpriced>,
 }
 
+/// A call of ours that is no request of the app.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expense {
+    /// It refreshes an answer that was served stale.
+    Refresh,
+    /// It judges a pair of the semantic cache.
+    Judge,
+    /// It asks an identical request again, which measures the judge.
+    ReAsk,
+}
+
 /// Gross savings by layer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Saved {
@@ -85,8 +102,19 @@ pub struct Saved {
     pub routing: Nano,
     /// By not asking again.
     pub result_cache: Nano,
+    /// By not asking what an equivalent question was answered.
+    pub semantic_cache: Nano,
     /// By our marks.
     pub prompt_cache: Nano,
+}
+
+/// Prompt tokens not sent, by layer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spared {
+    /// By the result cache.
+    pub result_cache: u64,
+    /// By the semantic cache.
+    pub semantic_cache: u64,
 }
 
 /// C0, C1, C2 and what our marks' writes cost beyond plain input.
@@ -98,16 +126,21 @@ struct Costs {
 }
 
 impl Settlement {
-    /// The same call as an expense of the result cache: nobody asked for it, so it has no cost to compare with.
-    pub(crate) fn as_refresh(&self) -> Self {
-        Self {
+    /// The same call as an expense of a cache: nobody asked for it, so it has no cost to compare with.
+    pub(crate) fn as_expense(&self, of: Expense) -> Self {
+        let mut expense = Self {
             counterfactual: Nano::ZERO,
             saved: Saved::default(),
             write_premium: Nano::ZERO,
             reads_gained: 0,
-            refresh: self.actual,
             ..self.clone()
-        }
+        };
+        *match of {
+            Expense::Refresh => &mut expense.refresh,
+            Expense::Judge => &mut expense.judge,
+            Expense::ReAsk => &mut expense.re_ask,
+        } = self.actual;
+        expense
     }
 
     /// Saved net of overheads.
@@ -125,9 +158,9 @@ pub fn settle(prices: &PriceTable, facts: &Facts<'_>) -> Settlement {
         paid,
         premium,
     } = Costs::of(prices, facts, &shadow);
-    let is_upstream = facts.served != Served::ResultCache;
+    let is_upstream = !matches!(facts.served, Served::ResultCache | Served::SemanticCache);
     let billed = match facts.served {
-        Served::ResultCache => Usage::default(),
+        Served::ResultCache | Served::SemanticCache => Usage::default(),
         _ if facts.billing.unbilled => Usage::default(),
         Served::ProviderInPart(billed) => billed,
         Served::Provider | Served::ProviderMarked => *facts.usage,
@@ -137,11 +170,7 @@ pub fn settle(prices: &PriceTable, facts: &Facts<'_>) -> Settlement {
         actual: paid.nano,
         billed,
         answer: *facts.usage,
-        spared: match facts.served {
-            Served::ResultCache => facts.usage.input,
-            Served::ProviderInPart(billed) => facts.usage.input.saturating_sub(billed.input),
-            Served::Provider | Served::ProviderMarked => 0,
-        },
+        spared: Spared::of(facts),
         is_upstream,
         estimated: facts.estimated,
         unpriced: unpriced([&before, &routed, &paid, &premium]),
@@ -151,20 +180,34 @@ pub fn settle(prices: &PriceTable, facts: &Facts<'_>) -> Settlement {
         return settlement;
     }
     let not_paid = routed.nano - paid.nano + premium.nano;
-    let (result_cache, prompt_cache) = match facts.served {
-        Served::ResultCache | Served::ProviderInPart(_) => (not_paid, Nano::ZERO),
-        Served::Provider | Served::ProviderMarked => (Nano::ZERO, not_paid),
+    let mut saved = Saved {
+        routing: before.nano - routed.nano,
+        ..Saved::default()
     };
+    match facts.served {
+        Served::ResultCache | Served::ProviderInPart(_) => saved.result_cache = not_paid,
+        Served::SemanticCache => saved.semantic_cache = not_paid,
+        Served::Provider | Served::ProviderMarked => saved.prompt_cache = not_paid,
+    }
     Settlement {
         counterfactual: before.nano,
-        saved: Saved {
-            routing: before.nano - routed.nano,
-            result_cache,
-            prompt_cache,
-        },
+        saved,
         write_premium: premium.nano,
         reads_gained: settlement.billed.cache_read.saturating_sub(shadow.cache_read),
         ..settlement
+    }
+}
+
+impl Spared {
+    fn of(facts: &Facts<'_>) -> Self {
+        let mut spared = Self::default();
+        match facts.served {
+            Served::ResultCache => spared.result_cache = facts.usage.input,
+            Served::ProviderInPart(billed) => spared.result_cache = facts.usage.input.saturating_sub(billed.input),
+            Served::SemanticCache => spared.semantic_cache = facts.usage.input,
+            Served::Provider | Served::ProviderMarked => {}
+        }
+        spared
     }
 }
 
@@ -186,7 +229,7 @@ impl Costs {
             billing,
         };
         let (paid, premium) = match &facts.served {
-            Served::ResultCache => (Cost::default(), Cost::default()),
+            Served::ResultCache | Served::SemanticCache => (Cost::default(), Cost::default()),
             Served::ProviderInPart(billed) => (prices.cost(&bill(billed), effective), Cost::default()),
             Served::Provider | Served::ProviderMarked => {
                 let extra = extra_writes(usage, shadow);
@@ -213,7 +256,7 @@ fn shadow_usage(facts: &Facts<'_>) -> Usage {
         _ if !facts.billing.iterations.is_empty() => reported,
         (Served::Provider | Served::ProviderInPart(_), _) | (Served::ProviderMarked, Provider::OpenAi) => reported,
         (Served::ProviderMarked, Provider::Anthropic) => facts.shadow.map_or(reported, |split| split.usage(&reported)),
-        (Served::ResultCache, _) => facts.shadow.unwrap_or_default().usage(&reported),
+        (Served::ResultCache | Served::SemanticCache, _) => facts.shadow.unwrap_or_default().usage(&reported),
     }
 }
 

@@ -82,7 +82,7 @@ fn lost_record_counts_once_as_internal() {
     assert_eq!(
         json["requests"],
         serde_json::json!({
-            "total": 1, "hit": {"result_cache": 0}, "miss": 0, "bypass": {"internal": 1}
+            "total": 1, "hit": {"result_cache": 0, "semantic_cache": 0}, "miss": 0, "bypass": {"internal": 1}
         })
     );
     assert_eq!(json["recent"][0]["estimated"], true);

@@ -79,10 +79,20 @@ impl Hour {
 impl Window {
     fn spend(&mut self, settlement: &Settlement) {
         let saved = &settlement.saved;
-        for nano in [saved.routing, saved.result_cache, saved.prompt_cache] {
+        for nano in [
+            saved.routing,
+            saved.result_cache,
+            saved.semantic_cache,
+            saved.prompt_cache,
+        ] {
             self.saved = self.saved.saturating_add(clamped(nano.0));
         }
-        for nano in [settlement.write_premium, settlement.refresh] {
+        for nano in [
+            settlement.write_premium,
+            settlement.refresh,
+            settlement.judge,
+            settlement.re_ask,
+        ] {
             self.overhead = self.overhead.saturating_add(clamped(nano.0));
         }
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::{Response, StatusCode};
 use llmcache_cache::bans::Ban;
+use llmcache_cache::entry::Layer;
 use llmcache_cache::tiers::{Issued, Reach};
 use llmcache_policy::duration;
 use serde::Deserialize;
@@ -32,7 +33,6 @@ struct Members {
 struct Asked {
     ban: Ban,
     is_dry_run: bool,
-    reaches_results: bool,
 }
 
 const NOT_DURABLE: &str = "the shared store did not take the ban: it is in force in this pod alone, and is tried again \
@@ -47,29 +47,17 @@ pub(super) async fn run(pipeline: &Pipeline, body: &[u8]) -> Response<Body> {
         Err(problems) => return reply(StatusCode::BAD_REQUEST, &json!({"errors": problems})),
     };
     let now_ms = pipeline.clock.now_ms();
-    let issued = match (asked.is_dry_run, asked.reaches_results) {
-        // The only other layer holds nothing yet, so a ban on it alone matches nothing.
-        (_, false) => match asked.ban.problems() {
-            problems if problems.is_empty() => Ok(Issued {
-                id: None,
-                matched: 0,
-                is_complete: true,
-                reach: Reach::Pod,
-            }),
-            problems => Err(problems),
-        },
-        (true, true) => pipeline.tiers.dry_run(&asked.ban, now_ms).await,
-        (false, true) => pipeline.tiers.issue(&asked.ban, now_ms).await,
+    let issued = if asked.is_dry_run {
+        pipeline.tiers.dry_run(&asked.ban, now_ms).await
+    } else {
+        pipeline.tiers.issue(&asked.ban, now_ms).await
     };
     match issued {
         Err(problems) => {
             let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
             reply(StatusCode::BAD_REQUEST, &json!({"errors": problems}))
         }
-        Ok(issued) => answer(
-            &issued,
-            pipeline.tiers.shared.is_some() && !asked.is_dry_run && asked.reaches_results,
-        ),
+        Ok(issued) => answer(&issued, pipeline.tiers.shared.is_some() && !asked.is_dry_run),
     }
 }
 
@@ -114,16 +102,10 @@ fn read(pipeline: &Pipeline, body: &[u8]) -> Result<Asked, Vec<String>> {
     let (class, name) = (text("class", members.class), text("name", members.name));
     let (older_than, layer) = (text("olderThan", members.older_than), text("layer", members.layer));
     let older_than = older_than.and_then(|text| older(&text, &mut problems));
-    let reaches_results = match layer.as_deref() {
-        None | Some("All" | "ResultCache") => true,
-        Some("SemanticCache") => false,
-        Some(other) => {
-            problems.push(format!(
-                "layer: {other} is not a layer; use All, ResultCache or SemanticCache"
-            ));
-            true
-        }
-    };
+    let layer = layer_of(layer.as_deref().unwrap_or_default()).unwrap_or_else(|problem| {
+        problems.push(problem);
+        None
+    });
     let is_dry_run = match members.dry_run {
         None | Some(Value::Null) => false,
         Some(Value::Bool(is_dry_run)) => is_dry_run,
@@ -137,18 +119,27 @@ fn read(pipeline: &Pipeline, body: &[u8]) -> Result<Asked, Vec<String>> {
         model,
         class,
         older_than,
+        layer,
     };
     if let Some(name) = name {
         named(pipeline, &name, &mut ban, &mut problems);
     }
     if problems.is_empty() {
-        Ok(Asked {
-            ban,
-            is_dry_run,
-            reaches_results,
-        })
+        Ok(Asked { ban, is_dry_run })
     } else {
         Err(problems)
+    }
+}
+
+/// The cache that a ban names; none = every one.
+pub(crate) fn layer_of(name: &str) -> Result<Option<Layer>, String> {
+    match name {
+        "" | "All" => Ok(None),
+        "ResultCache" => Ok(Some(Layer::Result)),
+        "SemanticCache" => Ok(Some(Layer::Semantic)),
+        other => Err(format!(
+            "layer: {other} is not a layer; use All, ResultCache or SemanticCache"
+        )),
     }
 }
 

@@ -32,9 +32,12 @@ pub(super) struct Dollars {
 
 const ROUTING: &str = "routing";
 const RESULT_CACHE: &str = "result_cache";
+const SEMANTIC_CACHE: &str = "semantic_cache";
 const PROMPT_CACHE: &str = "prompt_cache";
 const WRITE_PREMIUM: &str = "write_premium";
 const REFRESH: &str = "refresh";
+const JUDGE: &str = "judge";
+const RE_ASK: &str = "re_ask";
 /// Kind of overhead: what a layer lost on a request, because a counter cannot fall.
 const LOSS: &str = "loss";
 
@@ -71,7 +74,10 @@ impl Spend {
             .inc_by(settlement.reads_gained);
         self.saved_tokens
             .with_label_values(&[RESULT_CACHE])
-            .inc_by(settlement.spared);
+            .inc_by(settlement.spared.result_cache);
+        self.saved_tokens
+            .with_label_values(&[SEMANTIC_CACHE])
+            .inc_by(settlement.spared.semantic_cache);
         if *billed != Usage::default() {
             self.billed(model, billed);
         }
@@ -81,9 +87,16 @@ impl Spend {
         }
         dollars.saved(ROUTING, saved.routing);
         dollars.saved(RESULT_CACHE, saved.result_cache);
+        dollars.saved(SEMANTIC_CACHE, saved.semantic_cache);
         dollars.saved(PROMPT_CACHE, saved.prompt_cache);
-        *dollars.overhead.entry((PROMPT_CACHE, WRITE_PREMIUM)).or_default() += settlement.write_premium;
-        *dollars.overhead.entry((RESULT_CACHE, REFRESH)).or_default() += settlement.refresh;
+        for (layer, kind, nano) in [
+            (PROMPT_CACHE, WRITE_PREMIUM, settlement.write_premium),
+            (RESULT_CACHE, REFRESH, settlement.refresh),
+            (SEMANTIC_CACHE, JUDGE, settlement.judge),
+            (SEMANTIC_CACHE, RE_ASK, settlement.re_ask),
+        ] {
+            *dollars.overhead.entry((layer, kind)).or_default() += nano;
+        }
     }
 
     /// Counts what the provider's cache did for a request; calls of ours are none.
@@ -130,11 +143,11 @@ impl Spend {
         for result in [NONE, "read", "write"] {
             self.prompt_cache.with_label_values(&[result]);
         }
-        for layer in [RESULT_CACHE, PROMPT_CACHE] {
+        for layer in [RESULT_CACHE, SEMANTIC_CACHE, PROMPT_CACHE] {
             self.saved_tokens.with_label_values(&[layer]);
         }
         let mut dollars = self.dollars.lock();
-        for layer in [ROUTING, RESULT_CACHE, PROMPT_CACHE] {
+        for layer in [ROUTING, RESULT_CACHE, SEMANTIC_CACHE, PROMPT_CACHE] {
             dollars.saved.insert(layer, Nano::ZERO);
             dollars.overhead.insert((layer, LOSS), Nano::ZERO);
         }

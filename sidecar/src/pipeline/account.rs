@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::stored::Stored;
 use super::{Exchange, Pipeline};
-use crate::account::settle::Facts;
+use crate::account::settle::{Expense, Facts};
 use crate::account::{Delivery, Line, Nano, Outline, PrefixDigest, Record as Open, Served, Settlement};
 use crate::outcome::{Layer, Outcome};
 
@@ -21,8 +21,8 @@ pub(crate) struct Record {
     pipeline: Arc<Pipeline>,
     exchange: Arc<Exchange>,
     open: Option<Open>,
-    /// It refreshes an answer that was served stale: an expense of the cache, not a request of the app.
-    is_refresh: bool,
+    /// It is an expense of a cache, not a request of the app.
+    expense: Option<Expense>,
     /// What is known of the upstream call so far.
     pub progress: Progress,
 }
@@ -73,7 +73,7 @@ impl Record {
             pipeline: pipeline.clone(),
             exchange: exchange.clone(),
             open: Some(open),
-            is_refresh: false,
+            expense: None,
             progress: Progress {
                 tier: exchange.route.tier.clone(),
                 ..Progress::default()
@@ -81,22 +81,22 @@ impl Record {
         }
     }
 
-    /// Opens the record of a call that refreshes what was served stale.
-    pub(crate) fn refresh(pipeline: &Arc<Pipeline>, exchange: &Arc<Exchange>) -> Self {
+    /// Opens the record of a call that a cache makes for itself.
+    pub(crate) fn expense(pipeline: &Arc<Pipeline>, exchange: &Arc<Exchange>, of: Expense) -> Self {
         let mut record = Self::open(pipeline, exchange);
-        record.is_refresh = true;
+        record.expense = Some(of);
         record
     }
 
-    /// Answered from the result cache; returns dollars saved.
-    pub(crate) fn hit(self, stored: &Stored) -> Nano {
-        self.free(stored, Outcome::Hit)
+    /// Answered from a cache; returns dollars saved.
+    pub(crate) fn hit(self, stored: &Stored, layer: Layer) -> Nano {
+        self.free(stored, Outcome::Hit, layer)
     }
 
     /// Answered by an identical call in flight; returns dollars saved.
     pub(crate) fn followed(self, stored: &Stored) -> Nano {
         self.pipeline.metrics.follower();
-        self.free(stored, Outcome::Miss)
+        self.free(stored, Outcome::Miss, Layer::ResultCache)
     }
 
     /// Answered by the provider; `stored` says whether the answer was admitted, or why not. Returns dollars saved.
@@ -135,10 +135,14 @@ impl Record {
         self.close(settlement, None, Err(reason));
     }
 
-    fn free(self, stored: &Stored, outcome: Outcome) -> Nano {
-        let settlement = self.settle(&stored.head.usage, &stored.head.billing, Served::ResultCache, false);
+    fn free(self, stored: &Stored, outcome: Outcome, layer: Layer) -> Nano {
+        let served = match layer {
+            Layer::ResultCache => Served::ResultCache,
+            Layer::SemanticCache => Served::SemanticCache,
+        };
+        let settlement = self.settle(&stored.head.usage, &stored.head.billing, served, false);
         let net = settlement.net();
-        self.close(settlement, Some(outcome), Ok(()));
+        self.close(settlement, Some((outcome, layer)), Ok(()));
         net
     }
 
@@ -188,7 +192,11 @@ impl Record {
         let provider = call.endpoint.provider();
         let effective = self.progress.model.as_deref().unwrap_or(&route.model);
         let digests = Prefixes::new(&self.pipeline.key, &self.exchange);
-        let outline = Outline::new(provider, effective, call.prompt(), |block| digests.at(block));
+        // A judge's prompt is not the conversation's: what the provider caches of that is as it was.
+        let is_own_prompt = self.expense != Some(Expense::Judge);
+        let outline = is_own_prompt
+            .then(|| Outline::new(provider, effective, call.prompt(), |block| digests.at(block)))
+            .flatten();
         let facts = Facts {
             provider,
             requested: &route.requested,
@@ -204,23 +212,26 @@ impl Record {
         self.pipeline.account.settle(outline.as_ref(), begun, facts)
     }
 
-    fn close(mut self, settlement: Settlement, hit: Option<Outcome>, stored: Result<(), &'static str>) {
+    fn close(mut self, settlement: Settlement, hit: Option<(Outcome, Layer)>, stored: Result<(), &'static str>) {
         let Some(open) = self.open.take() else { return };
         let Exchange { call, route, .. } = &*self.exchange;
-        if self.is_refresh {
+        if let Some(of) = self.expense {
             let model = self.progress.model.as_deref().unwrap_or(&route.model);
-            return open.refreshed(model, &settlement);
+            return open.spent(of, model, &settlement);
         }
         let tier = self.progress.tier.take();
         let outcome = match (hit, self.progress.bypass) {
-            (Some(outcome), _) => outcome,
+            (Some((outcome, _)), _) => outcome,
             (None, Some(_)) => Outcome::Bypass,
             (None, None) => Outcome::Miss,
         };
         let line = Line {
             id: String::new(),
             outcome,
-            layer: (outcome == Outcome::Hit || self.progress.is_partial).then_some(Layer::ResultCache),
+            layer: match hit {
+                Some((Outcome::Hit, layer)) => Some(layer),
+                _ => self.progress.is_partial.then_some(Layer::ResultCache),
+            },
             reason: self.progress.bypass.or_else(|| stored.err()),
             requested_model: call.request.model().to_owned(),
             model: self.progress.model.take().unwrap_or_else(|| route.model.clone()),
@@ -256,7 +267,7 @@ impl Drop for Record {
             pipeline: self.pipeline.clone(),
             exchange: self.exchange.clone(),
             open: self.open.take(),
-            is_refresh: self.is_refresh,
+            expense: self.expense,
             progress: std::mem::take(&mut self.progress),
         };
         record.close(settlement, None, Err("cancelled"));

@@ -160,8 +160,8 @@ pub(crate) fn finish(
 }
 
 fn plain(
-    pipeline: &Pipeline,
-    exchange: &Exchange,
+    pipeline: &Arc<Pipeline>,
+    exchange: &Arc<Exchange>,
     mut turn: Turn,
     (mut head, bytes, served): (Parts, Bytes, Served),
     record: Record,
@@ -259,6 +259,7 @@ fn shared_head(pipeline: &Pipeline, exchange: &Exchange, turn: &Turn, headers: &
         echo: exchange.echo.clone(),
         bound,
         stale: None,
+        equivalent: None,
     }
 }
 

@@ -26,6 +26,7 @@ use super::reply::{self, CacheStatus};
 use super::result_cache::Hit;
 use super::result_cache::plan::{self, Plan};
 use super::result_cache::stale;
+use super::semantic_cache::{self, Equivalent};
 use super::stored::{Share, Stored};
 use super::{Exchange, Pipeline};
 use crate::body::{Body, BoxError};
@@ -46,6 +47,8 @@ pub(crate) struct Head {
     pub bound: Option<(Digest, Digest)>,
     /// The entry that stands in for the provider's answer, and how that failed.
     pub stale: Option<(Arc<Entry>, Failure)>,
+    /// It is the answer to an equivalent question.
+    pub equivalent: Option<Equivalent>,
 }
 
 impl Head {
@@ -59,6 +62,7 @@ impl Head {
             echo: Echo::default(),
             bound: None,
             stale,
+            equivalent: None,
         }
     }
 
@@ -98,6 +102,15 @@ pub(crate) async fn follow(
         Err(_) | Ok(Ok(None)) => Err((None, record)),
         Ok(Ok(Some(answer))) => {
             let share = answer.share(|| plan::exact(&pipeline.key, exchange), plan.credential);
+            // The leader's semantic hit is its followers' too, but for one that refuses such; it asks anew.
+            if let (Some(equivalent), false) = (&head.equivalent, share == Share::Nothing) {
+                if !semantic_cache::is_accepted(exchange) {
+                    return Err((Some(Lost::Leader), record));
+                }
+                let mut own = equivalent.clone();
+                own.hit.share = share;
+                return Ok(semantic_cache::give(pipeline, exchange, own, record));
+            }
             match (share, &head.stale) {
                 (Share::Nothing, _) => Err((None, record)),
                 // As if there were none: the provider failed, and the next in line asks it again.

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
 use llmcache_cache::entry::Entry;
 use llmcache_policy::names;
@@ -13,9 +14,11 @@ use super::Exchange;
 use super::account::Record;
 use super::completion::Failure;
 use super::result_cache::Hit;
+use super::semantic_cache::Equivalent;
 use super::stored::{Share, Stored};
 use crate::account::Nano;
 use crate::body::{Body, full};
+use crate::outcome::Layer;
 
 /// Not in the `http` crate: RFC 9211.
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
@@ -25,6 +28,8 @@ const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 pub(crate) enum CacheStatus {
     /// Served from an entry whose fresh life ends in so many seconds, or ended so many ago.
     Hit(i64),
+    /// Served from the entry of an equivalent question, whose fresh life ends in so many seconds.
+    Equivalent(i64),
     /// Went upstream.
     Miss,
     /// Went upstream, and the answer was admitted.
@@ -57,18 +62,44 @@ impl<'a> From<&'a str> for By<'a> {
 /// Replays a stored answer, fresh or stale.
 pub(crate) fn hit(exchange: &Exchange, record: Record, hit: &Hit) -> Response<Body> {
     let status = CacheStatus::Hit(ttl(&hit.entry, exchange.now_ms()));
-    stored(exchange, record, hit, status)
+    stored(exchange, record, hit, status, Layer::ResultCache)
+}
+
+/// Replays the answer to an equivalent question.
+pub(crate) fn equivalent(exchange: &Exchange, record: Record, equivalent: &Equivalent) -> Response<Body> {
+    let Equivalent {
+        hit,
+        similarity,
+        threshold,
+        ..
+    } = equivalent;
+    let status = CacheStatus::Equivalent(ttl(&hit.entry, exchange.now_ms()));
+    let mut response = stored(exchange, record, hit, status, Layer::SemanticCache);
+    let headers = response.headers_mut();
+    for (name, share) in [
+        (names::HEADER_SIMILARITY, similarity),
+        (names::HEADER_THRESHOLD, threshold),
+    ] {
+        headers.insert(name, value(&format!("{:.4}", f64::from(*share) / 10_000.0)));
+    }
+    response
 }
 
 /// Replays a stale answer in place of one that the provider failed to give.
 pub(crate) fn stale(exchange: &Exchange, record: Record, hit: &Hit, failure: Failure) -> Response<Body> {
-    stored(exchange, record, hit, CacheStatus::StaleIfError(failure))
+    stored(
+        exchange,
+        record,
+        hit,
+        CacheStatus::StaleIfError(failure),
+        Layer::ResultCache,
+    )
 }
 
-fn stored(exchange: &Exchange, record: Record, hit: &Hit, status: CacheStatus) -> Response<Body> {
+fn stored(exchange: &Exchange, record: Record, hit: &Hit, status: CacheStatus, layer: Layer) -> Response<Body> {
     let Hit { entry, stored, share } = hit;
     let mut response = replay(exchange, stored, *share);
-    let saved = record.hit(stored);
+    let saved = record.hit(stored, layer);
     let headers = response.headers_mut();
     headers.insert(header::AGE, entry.age(exchange.now_ms()).as_secs().into());
     annotate(headers, exchange, stored.head.model.as_str(), status, None);
@@ -109,6 +140,17 @@ pub(crate) fn replay(exchange: &Exchange, stored: &Stored, share: Share) -> Resp
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     own_request_id(headers, exchange);
     response
+}
+
+/// A stored answer as plain JSON, as this caller may see it.
+pub(crate) fn plain(exchange: &Exchange, stored: &Stored, share: Share) -> Bytes {
+    replay::plain(&replay::Replay {
+        endpoint: exchange.call.endpoint,
+        answer: &stored.body,
+        echo: &exchange.echo,
+        include_usage: false,
+        without_thinking: share == Share::WithoutThinking,
+    })
 }
 
 /// A plain answer in which the caller sees its own fields, not those that we added to its request.
@@ -152,6 +194,10 @@ pub(crate) fn annotate<'a>(
     headers.insert(names::HEADER_MODEL, value(model));
     headers.insert(names::HEADER_REQUEST_ID, value(&exchange.id));
     let mut reason = format!("routing={word}; result_cache={}", status.word());
+    if let Some(said) = exchange.semantic.get() {
+        // Writing to a string cannot fail.
+        _ = write!(reason, "; semantic_cache={said}");
+    }
     if let Some(kept) = kept {
         // Writing to a string cannot fail.
         _ = write!(reason, "; store={kept}");
@@ -175,6 +221,7 @@ impl CacheStatus {
         let name = names::CACHE_NAME;
         match self {
             Self::Hit(ttl) => format!("{name}; hit; ttl={ttl}; detail=result"),
+            Self::Equivalent(ttl) => format!("{name}; hit; ttl={ttl}; detail=semantic"),
             Self::StaleIfError(Failure(Some(status))) => {
                 format!(
                     "{name}; fwd=stale; fwd-status={}; detail=stale-if-error",
@@ -195,7 +242,7 @@ impl CacheStatus {
         match self {
             Self::Hit(_) => "hit",
             Self::StaleIfError(_) => "stale_if_error",
-            Self::Miss | Self::Stored => "miss",
+            Self::Miss | Self::Stored | Self::Equivalent(_) => "miss",
             Self::Partial { .. } => "partial",
             Self::Collapsed => "collapsed",
             Self::Bypass(reason) => reason,

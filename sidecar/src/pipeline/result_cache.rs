@@ -18,6 +18,7 @@ use tokio::time::Instant;
 
 use super::account::Record;
 use super::follow::Head;
+use super::semantic_cache::Sought;
 use super::stored::{Share, Stored};
 use super::{Exchange, Pipeline, reply};
 use crate::body::Body;
@@ -55,6 +56,10 @@ pub(crate) struct Turn {
     pub claim: Option<Claim>,
     /// What may be served if the provider fails.
     pub stale: Option<Hit>,
+    /// The deadline of its store calls so far.
+    pub deadline: Option<Deadline>,
+    /// What the semantic cache does with the answer.
+    pub sought: Option<Box<Sought>>,
 }
 
 /// A stored answer that this request may see.
@@ -107,6 +112,8 @@ impl Turn {
             leader: None,
             claim: None,
             stale: None,
+            deadline: None,
+            sought: None,
         })
     }
 
@@ -118,15 +125,19 @@ impl Turn {
         }
     }
 
-    fn miss(plan: Plan, stamp: Option<Stamp>) -> Self {
+    fn miss(plan: Plan, stamp: Option<Stamp>, deadline: Deadline) -> Self {
         Self {
             bypass: None,
             admit: Ok(plan),
             stamp,
-            leader: None,
-            claim: None,
-            stale: None,
+            deadline: Some(deadline),
+            ..*Self::bypass("")
         }
+    }
+
+    /// Whether the answer is read, because a cache may keep it.
+    pub(crate) fn is_read(&self) -> bool {
+        self.admit.is_ok() || self.sought.is_some()
     }
 }
 
@@ -143,7 +154,7 @@ pub(crate) async fn lookup(pipeline: &Arc<Pipeline>, exchange: &Arc<Exchange>, r
     let deadline = deadline(pipeline, exchange);
     if plan.is_refresh {
         let stamp = pipeline.tiers.lease(deadline).await;
-        return Lookup::Upstream(Box::new(Turn::miss(plan, stamp)), record);
+        return Lookup::Upstream(Box::new(Turn::miss(plan, stamp, deadline)), record);
     }
     let found = find(pipeline, exchange, &plan, deadline).await;
     let hit = usable(pipeline, exchange, &plan, found.entry.as_ref());
@@ -165,7 +176,7 @@ pub(crate) async fn lookup(pipeline: &Arc<Pipeline>, exchange: &Arc<Exchange>, r
     if !pipeline.snapshot.result_cache.single_flight.enabled {
         let turn = Turn {
             stale,
-            ..Turn::miss(plan, found.stamp)
+            ..Turn::miss(plan, found.stamp, deadline)
         };
         return Lookup::Upstream(Box::new(turn), record);
     }
@@ -208,7 +219,7 @@ fn observe(pipeline: &Pipeline, exchange: &Exchange, plan: &Plan, record: Record
 ///
 /// Its life is the shorter of the one it was stored with and the one its class has now: a policy that lowers a TTL or
 /// `maxAge` reaches what is stored, one that raises them does not, for no life is ever extended.
-fn usable(pipeline: &Pipeline, exchange: &Exchange, plan: &Plan, entry: Option<&Arc<Entry>>) -> Option<Hit> {
+pub(crate) fn usable(pipeline: &Pipeline, exchange: &Exchange, plan: &Plan, entry: Option<&Arc<Entry>>) -> Option<Hit> {
     let (ttl, keep) = plan.class(&pipeline.snapshot).life(&pipeline.snapshot.result_cache);
     let entry = entry?.within(ttl, keep);
     let (now_ms, age) = (exchange.now_ms(), entry.age(exchange.now_ms()));

@@ -120,7 +120,8 @@ fn fill(template: &str, value: &impl Fn(&str) -> Option<String>) -> Option<Strin
     Some(filled)
 }
 
-fn credential(key: &NamespaceKey, headers: &HeaderMap) -> Option<Digest> {
+/// Keyed hash of a request's credential and its account; none without a credential.
+pub(crate) fn credential(key: &NamespaceKey, headers: &HeaderMap) -> Option<Digest> {
     let mut secrets: Vec<&[u8]> = CREDENTIALS
         .iter()
         .flat_map(|name| headers.get_all(*name))

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use llmcache_cache::budget::Deadline;
+use llmcache_cache::budget::{Deadline, StoreStats};
 use llmcache_cache::lease;
 use llmcache_cache::memory::Memory;
 use llmcache_cache::redis::{Place, Redis, Server};
@@ -14,13 +14,14 @@ use llmcache_cache::single_flight::{Flights, Limits};
 use llmcache_cache::tiers::Tiers;
 use llmcache_policy::{Revision, Snapshot, Upstream};
 use llmcache_provider::Provider;
-use llmcache_provider::request::{NoKey, Opaque};
+use llmcache_semantic::qdrant;
 use tokio::sync::Semaphore;
 
 use super::follow::Head;
 use super::prompt_cache::Seen;
 use super::result_cache::Asked;
 use super::routing;
+use super::semantic_cache::Semantic;
 use super::stored::Stored;
 use crate::account::Account;
 use crate::client::{Client, TlsError};
@@ -54,6 +55,8 @@ pub(crate) struct Pipeline {
     pub budget: Budget,
     /// The result cache's tiers.
     pub tiers: Arc<Tiers>,
+    /// The semantic cache; none = the policy has none.
+    pub semantic: Option<Arc<Semantic>>,
     /// Calls under way.
     pub flights: Flights<Head, Stored>,
     /// Leave to refresh a stale answer behind its readers.
@@ -95,6 +98,8 @@ pub(crate) struct Stores {
     pub previous_key: Option<llmcache_policy::NamespaceKey>,
     /// The shared store; none = in-process only.
     pub redis: Option<Server>,
+    /// The shared index of the semantic cache; none = in-process only.
+    pub qdrant: Option<qdrant::Server>,
 }
 
 impl Pipeline {
@@ -127,12 +132,21 @@ impl Pipeline {
             },
             |kin| kin.memory.clone(),
         );
+        let semantic = Semantic::build(
+            process,
+            &snapshot,
+            &keys,
+            &stores,
+            &tiers,
+            kin.and_then(|kin| kin.semantic.as_deref()),
+        );
         let (repeat_ms, longest_ttl) = (snapshot.result_cache.repeat_window_ms, longest_ttl_ms(&snapshot));
         Ok(Arc::new(Self {
             revision,
             clock: process.clock.clone(),
             budget: process.budget.clone(),
             tiers,
+            semantic,
             flights: flights(&snapshot, before),
             refreshes: process.refreshes.clone(),
             repeats: asked(repeat_ms, kin.map(|kin| &kin.repeats)),
@@ -194,8 +208,12 @@ impl Pipeline {
 
     /// Whether the shared store is avoided now; none without one.
     pub(crate) fn is_store_avoided(&self) -> Option<bool> {
-        let stats = self.tiers.shared.as_ref()?.stats();
-        Some(stats.breaker_open.load(Ordering::Relaxed) > 0)
+        self.tiers.shared.as_ref().map(|redis| is_avoided(redis.stats()))
+    }
+
+    /// Whether the shared index is avoided now; none without one.
+    pub(crate) fn is_index_avoided(&self) -> Option<bool> {
+        self.semantic.as_ref()?.index().map(is_avoided)
     }
 
     /// Waits until the shared store, if any, can be used, or `longest`.
@@ -216,7 +234,14 @@ impl Pipeline {
         if let Some(redis) = &self.tiers.shared {
             redis.flush().await;
         }
+        if let Some(semantic) = &self.semantic {
+            semantic.flush().await;
+        }
     }
+}
+
+fn is_avoided(stats: &StoreStats) -> bool {
+    stats.breaker_open.load(Ordering::Relaxed) > 0
 }
 
 impl From<llmcache_policy::NamespaceKey> for Stores {
@@ -225,6 +250,7 @@ impl From<llmcache_policy::NamespaceKey> for Stores {
             key,
             previous_key: None,
             redis: None,
+            qdrant: None,
         }
     }
 }
@@ -319,55 +345,6 @@ fn clients(snapshot: &Snapshot, before: Option<&Pipeline>) -> Result<(Client, Cl
     };
     Ok((first, second))
 }
-
-/// The words with which a layer says why it did not act; their series exist from the start.
-pub(crate) const REASONS: crate::metrics::Bypasses<'static> = &[
-    ("parse", &["compressed", "cut", "endpoint", "memory", "too_large"]),
-    ("parse", &Opaque::WORDS),
-    ("routing", &[routing::FALLBACK, routing::RESCUE]),
-    ("routing", routing::KEPT),
-    (
-        "result_cache",
-        &[
-            "class",
-            "disabled",
-            "internal",
-            "no_store",
-            "no_tenant",
-            "observe_hit",
-            "observe_miss",
-            "sampled",
-        ],
-    ),
-    ("result_cache", &NoKey::WORDS),
-    (
-        "store",
-        &[
-            "banned",
-            "cancelled",
-            "empty",
-            "error_event",
-            "expired",
-            "failed",
-            routing::FALLBACK,
-            "internal",
-            "malformed",
-            "no_lease",
-            "paused",
-            "refused",
-            routing::RESCUE,
-            "status",
-            "tags",
-            "too_large",
-            "tool_use",
-            "truncated",
-            "unfinished",
-            "unknown",
-            "unmerged",
-            "upstream_cut",
-        ],
-    ),
-];
 
 /// The longest fresh life of any answer under a policy.
 fn longest_ttl_ms(snapshot: &Snapshot) -> u64 {

@@ -1,7 +1,9 @@
 //! Stage 7, *store*: when the answer ends, admit it to the result cache or say why not. It never fails a request.
 
+use std::sync::Arc;
+
 use llmcache_cache::bans::Stamp;
-use llmcache_cache::entry::Entry;
+use llmcache_cache::entry::{Entry, Layer};
 use llmcache_cache::redis::Claim;
 use llmcache_cache::tiers::Admission;
 use llmcache_policy::result_cache::ToolAnswers;
@@ -10,7 +12,7 @@ use llmcache_provider::answer::{Answer, Finish};
 use super::result_cache::Turn;
 use super::result_cache::plan::{self, Plan};
 use super::stored::Stored;
-use super::{Exchange, Pipeline};
+use super::{Exchange, Pipeline, semantic_cache};
 
 /// An answer as it ended.
 pub(crate) struct Ended {
@@ -24,14 +26,17 @@ pub(crate) struct Ended {
 
 /// Admits an answer; gives back what followers may have, and whether it was stored.
 pub(crate) fn admit(
-    pipeline: &Pipeline,
-    exchange: &Exchange,
+    pipeline: &Arc<Pipeline>,
+    exchange: &Arc<Exchange>,
     turn: &mut Turn,
     ended: Ended,
 ) -> (Option<Stored>, Result<(), &'static str>) {
-    let plan = match &turn.admit {
-        Ok(plan) => plan,
-        Err(reason) => return (None, Err(reason)),
+    let sought = turn.sought.take();
+    let credential = match (&turn.admit, &exchange.scope) {
+        (Err(reason), _) if sought.is_none() => return (None, Err(reason)),
+        (Ok(plan), _) => plan.credential,
+        (Err(_), Ok(scope)) => scope.credential,
+        (Err(reason), Err(_)) => return (None, Err(reason)),
     };
     let refusal = refuse(pipeline, &ended);
     let Ended {
@@ -39,7 +44,14 @@ pub(crate) fn admit(
         model,
         detour: _,
     } = ended;
-    let stored = Stored::new(answer, &model, || plan::exact(&pipeline.key, exchange), plan.credential);
+    let stored = Stored::new(answer, &model, || plan::exact(&pipeline.key, exchange), credential);
+    if let Some(sought) = sought {
+        semantic_cache::ended(pipeline, exchange, *sought, &stored, refusal);
+    }
+    let plan = match &turn.admit {
+        Ok(plan) => plan,
+        Err(reason) => return (None, Err(reason)),
+    };
     let kept = match refusal {
         Some(reason) => Err(reason),
         None => keep(pipeline, exchange, plan, turn.stamp, &mut turn.claim, &stored),
@@ -93,6 +105,7 @@ fn keep(
         ttl,
         keep,
         stamp: stamp.ok_or("no_lease")?,
+        layer: Layer::Result,
         tags: plan.tags.clone()?,
         class: class.name.clone(),
         model: stored.head.model.clone(),

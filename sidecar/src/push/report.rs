@@ -39,21 +39,34 @@ fn layers(pipeline: &Pipeline) -> Vec<Layer> {
         ("promptCache", policy.prompt_cache.mode),
         ("routing", policy.routing.mode),
     ]
-    .map(|(name, mode)| Layer {
+    .map(|(name, mode)| (name, state(mode), String::new()))
+    .into_iter()
+    .chain([semantic(pipeline)])
+    .map(|(name, state, message)| Layer {
         name: name.into(),
-        state: state(mode).into(),
-        message: String::new(),
+        state: state.into(),
+        message,
     })
-    .into()
+    .collect()
+}
+
+fn semantic(pipeline: &Pipeline) -> (&'static str, &'static str, String) {
+    let report = pipeline.semantic.as_ref().map(|semantic| semantic.report());
+    let (state, message) = report.unwrap_or_else(|| (state(Mode::Disabled), String::new()));
+    ("semanticCache", state, message)
 }
 
 fn stores(pipeline: &Pipeline) -> Vec<Store> {
-    let avoided = pipeline.is_store_avoided().into_iter();
-    let store = avoided.map(|is_avoided| Store {
-        name: "redis".into(),
+    let stores = [
+        ("redis", pipeline.is_store_avoided()),
+        ("qdrant", pipeline.is_index_avoided()),
+    ];
+    let used = stores.into_iter().filter_map(|(name, avoided)| Some((name, avoided?)));
+    used.map(|(name, is_avoided)| Store {
+        name: name.into(),
         is_reachable: !is_avoided,
-    });
-    store.collect()
+    })
+    .collect()
 }
 
 fn state(mode: Mode) -> &'static str {

@@ -19,6 +19,7 @@ use super::offer::Offer;
 use super::report;
 use super::state::{LastGood, Trust};
 use super::{Push, connect};
+use crate::config::qdrant;
 use crate::in_force::InForce;
 use crate::pipeline::Stores;
 
@@ -343,6 +344,19 @@ fn stores(credentials: &push::Credentials) -> Result<Stores, String> {
             }
         }
     };
+    let qdrant = match &credentials.qdrant {
+        None => None,
+        Some(qdrant) => {
+            let server: qdrant::Server = qdrant
+                .url
+                .parse()
+                .map_err(|error| format!("the shared index's address: {error}"))?;
+            Some(match qdrant.api_key.as_str() {
+                "" => server,
+                key => server.with_api_key(key),
+            })
+        }
+    };
     Ok(Stores {
         key: key(&credentials.namespace_key).ok_or("the namespace's key has not 32 bytes")?,
         previous_key: if previous.is_empty() {
@@ -351,5 +365,6 @@ fn stores(credentials: &push::Credentials) -> Result<Stores, String> {
             Some(key(previous).ok_or("the previous key has not 32 bytes")?)
         },
         redis,
+        qdrant,
     })
 }

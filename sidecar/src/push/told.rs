@@ -9,6 +9,7 @@ use llmcache_cache::tiers::{Issued, Reach, Tiers};
 use llmcache_policy::push::{self, BanResult};
 use parking_lot::Mutex;
 
+use crate::local::layer_of;
 use crate::pipeline::Pipeline;
 
 /// Bans answered from memory; an older one that is told again is put in force again, which only kills more.
@@ -31,7 +32,7 @@ struct Answered {
 
 /// What a told ban asks of this pod.
 enum Meant {
-    /// Nothing: it is for another policy, or for a layer that holds nothing here.
+    /// Nothing: it is for another policy.
     Nothing,
     /// This.
     Ban(Ban),
@@ -133,6 +134,7 @@ fn mean(pipeline: &Pipeline, told: &push::Ban) -> Result<Meant, String> {
         model: given(&told.model),
         class: given(&told.class),
         older_than: told.older_than_ms.map(Duration::from_millis),
+        layer: layer_of(&told.layer)?,
     };
     if !told.name.is_empty() {
         let known = pipeline
@@ -147,13 +149,7 @@ fn mean(pipeline: &Pipeline, told: &push::Ban) -> Result<Meant, String> {
             None => return Err(format!("name: the policy has no invalidation {}", told.name)),
         }
     }
-    match told.layer.as_str() {
-        "" | "All" | "ResultCache" => Ok(Meant::Ban(ban)),
-        "SemanticCache" => Ok(Meant::Nothing),
-        other => Err(format!(
-            "layer: {other} is not a layer; use All, ResultCache or SemanticCache"
-        )),
-    }
+    Ok(Meant::Ban(ban))
 }
 
 fn done(id: &str, matched: u64, is_complete: bool, is_in_store: bool) -> BanResult {

@@ -113,6 +113,9 @@ pub struct Credentials {
     /// Shared store of the policy's class; absent = in-process only.
     #[prost(message, optional, tag = "4")]
     pub redis: ::core::option::Option<Redis>,
+    /// Shared index of the semantic cache beside it; absent = in-process only.
+    #[prost(message, optional, tag = "5")]
+    pub qdrant: ::core::option::Option<Qdrant>,
 }
 /// A Redis as the sidecar's store address names it.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -124,6 +127,17 @@ pub struct Redis {
     /// PEM certificates to trust; empty = the system's roots.
     #[prost(bytes = "vec", tag = "2")]
     pub ca: ::prost::alloc::vec::Vec<u8>,
+}
+/// A Qdrant as the sidecar's index address names it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct Qdrant {
+    /// http:// or https:// with host, as `kubectl llmcache local --qdrant` takes it.
+    #[prost(string, tag = "1")]
+    pub url: ::prost::alloc::string::String,
+    /// Empty = none is asked for.
+    #[prost(string, tag = "2")]
+    pub api_key: ::prost::alloc::string::String,
 }
 /// Bans of the namespace that are not known to be complete; one already obeyed is answered again from memory.
 #[derive(Clone, PartialEq, ::prost::Message)]

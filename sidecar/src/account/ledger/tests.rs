@@ -14,6 +14,7 @@ fn line(id: &str, outcome: Outcome) -> Line {
             saved: Saved {
                 routing: Nano(1_000_000_000),
                 result_cache: Nano::ZERO,
+                semantic_cache: Nano::ZERO,
                 prompt_cache: Nano(600_000_000),
             },
             write_premium: Nano(100_000_001),
@@ -54,14 +55,15 @@ fn has_the_documented_shape() {
         json,
         json!({
             "since": "2026-11-22T10:00:00Z",
-            "requests": {"total": 3, "hit": {"result_cache": 1}, "miss": 1, "bypass": {"no-tenant": 1}},
+            "requests": {"total": 3, "hit": {"result_cache": 1, "semantic_cache": 0}, "miss": 1, "bypass": {"no-tenant": 1}},
             "tokens": {"input": 30, "cache_read": 12, "cache_write": 12, "output": 6},
             "models": {"claude-sonnet-5-5": 3},
             "usd": {
                 "counterfactual": "15.000000000",
                 "actual": "10.500000003",
-                "saved": {"routing": "3.000000000", "result_cache": "0.000000000", "prompt_cache": "1.800000000"},
-                "overhead": {"prompt_cache": {"write_premium": "0.300000003"}, "result_cache": {"refresh": "0.000000000"}},
+                "saved": {"routing": "3.000000000", "result_cache": "0.000000000", "semantic_cache": "0.000000000", "prompt_cache": "1.800000000"},
+                "overhead": {"prompt_cache": {"write_premium": "0.300000003"}, "result_cache": {"refresh": "0.000000000"},
+                    "semantic_cache": {"judge": "0.000000000", "re_ask": "0.000000000"}},
                 "net": "4.499999997",
             },
             "recent": null,
@@ -77,8 +79,9 @@ fn has_the_documented_shape() {
             "usd": {
                 "counterfactual": "5.000000000",
                 "actual": "3.500000001",
-                "saved": {"routing": "1.000000000", "result_cache": "0.000000000", "prompt_cache": "0.600000000"},
-                "overhead": {"prompt_cache": {"write_premium": "0.100000001"}, "result_cache": {"refresh": "0.000000000"}},
+                "saved": {"routing": "1.000000000", "result_cache": "0.000000000", "semantic_cache": "0.000000000", "prompt_cache": "0.600000000"},
+                "overhead": {"prompt_cache": {"write_premium": "0.100000001"}, "result_cache": {"refresh": "0.000000000"},
+                    "semantic_cache": {"judge": "0.000000000", "re_ask": "0.000000000"}},
                 "net": "1.499999999",
             },
             "estimated": false, "stored": false,

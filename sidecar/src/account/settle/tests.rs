@@ -25,9 +25,10 @@ fn identity(settlement: &Settlement) {
     let Saved {
         routing,
         result_cache,
+        semantic_cache,
         prompt_cache,
     } = settlement.saved;
-    let saved: Nano = [routing, result_cache, prompt_cache].into_iter().sum();
+    let saved: Nano = [routing, result_cache, semantic_cache, prompt_cache].into_iter().sum();
     assert_eq!(
         saved - settlement.write_premium,
         settlement.counterfactual - settlement.actual,
@@ -75,7 +76,7 @@ fn part_that_was_stored_is_saved_and_what_was_asked_in_vain_is_lost() {
         assert_eq!(settled.saved.result_cache, nano(1_000) - nano(billed));
         assert_eq!(settled.saved.prompt_cache, Nano::ZERO);
         assert_eq!(
-            (settled.billed, settled.answer, settled.spared),
+            (settled.billed, settled.answer, settled.spared.result_cache),
             (input(billed), usage, spared)
         );
     }

@@ -28,7 +28,7 @@ pub(super) fn body(
     served: Served,
     record: Record,
 ) -> Body {
-    let keep = if turn.admit.is_ok() {
+    let keep = if turn.is_read() {
         pipeline.snapshot.result_cache.max_entry_bytes
     } else {
         0

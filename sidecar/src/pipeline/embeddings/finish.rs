@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Response, header};
-use llmcache_cache::entry::Entry;
+use llmcache_cache::entry::{Entry, Layer};
 use llmcache_cache::tiers::Admission;
 use llmcache_policy::names;
 use llmcache_provider::embeddings::merge;
@@ -132,6 +132,7 @@ fn store(pipeline: &Pipeline, exchange: &Exchange, wanted: &Wanted, answer: &Ans
             ttl: Duration::from_millis(policy.embeddings.ttl_ms),
             keep: Duration::from_millis(policy.embeddings.ttl_ms),
             stamp,
+            layer: Layer::Result,
             tags: tags.clone(),
             class: CLASS.to_owned(),
             model: exchange.route.model.clone(),

@@ -76,6 +76,8 @@ mod tests {
     use llmcache_cache::bans::Stamp;
     use llmcache_provider::embeddings::Shape;
 
+    use llmcache_cache::entry::Layer;
+
     use super::*;
 
     fn entry(value: Bytes) -> Arc<Entry> {
@@ -84,6 +86,7 @@ mod tests {
             ttl: Duration::from_secs(9),
             keep: Duration::from_secs(99),
             stamp: Stamp::default(),
+            layer: Layer::Result,
             tags: Vec::new(),
             class: super::super::CLASS.into(),
             model: "m".into(),

@@ -167,7 +167,7 @@ impl Hit {
 
     fn reply(self, exchange: &Exchange, record: Record) -> Lookup {
         let mut response = reply::replay(exchange, &self.answer, Share::Whole);
-        let saved = record.hit(&self.answer);
+        let saved = record.hit(&self.answer, Layer::ResultCache);
         let seconds = i64::try_from(self.remaining.as_secs()).unwrap_or(i64::MAX);
         let (model, status) = (self.answer.head.model.as_str(), CacheStatus::Hit(seconds));
         let headers = response.headers_mut();

@@ -42,7 +42,7 @@ pub(super) async fn fly(
     let flight = plan.flight(&pipeline.key, found.stamp);
     let turn = Turn {
         stale,
-        ..Turn::miss(plan.clone(), found.stamp)
+        ..Turn::miss(plan.clone(), found.stamp, deadline)
     };
     loop {
         match pipeline.flights.join(flight) {
@@ -54,8 +54,13 @@ pub(super) async fn fly(
                 }
                 return match across(pipeline, exchange, &plan, &found, deadline).await {
                     Across::Fetch(claim) => {
-                        let leader = Some(leader);
-                        Lookup::Upstream(Box::new(Turn { leader, claim, ..turn }), record)
+                        let turn = Turn {
+                            leader: Some(leader),
+                            claim,
+                            deadline: Some(deadline),
+                            ..turn
+                        };
+                        Lookup::Upstream(Box::new(turn), record)
                     }
                     Across::Stored(hit, has_waited) => {
                         share(leader, &hit.stored);

@@ -28,6 +28,28 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
+    /// What any cache decides alike for an answer: whether a sampled one may be kept, its class, its tags.
+    pub(crate) fn new(
+        pipeline: &Pipeline,
+        exchange: &Exchange,
+        scope: &Scope,
+        keys: impl FnOnce() -> Keys,
+    ) -> Result<Self, &'static str> {
+        let policy = &pipeline.snapshot;
+        if !is_allowed_sampling(exchange, policy.result_cache.sampled) {
+            return Err("sampled");
+        }
+        let class = class_of(policy, exchange).ok_or("class")?;
+        let name = &policy.ttl_classes[class].name;
+        Ok(Self {
+            is_refresh: exchange.control.no_cache,
+            credential: scope.credential,
+            tags: scope::tags(policy, &exchange.call, &exchange.route.model, name),
+            class,
+            keys: keys(),
+        })
+    }
+
     /// The class that decides the entry's life.
     pub(crate) fn class<'a>(&self, snapshot: &'a Snapshot) -> &'a TtlClass {
         &snapshot.ttl_classes[self.class]
@@ -46,41 +68,40 @@ impl Plan {
 
 /// Plans the lookup of one request; `Err` = the word why there is none.
 pub(crate) fn plan(pipeline: &Pipeline, exchange: &Exchange) -> Result<Plan, &'static str> {
-    let policy = &pipeline.snapshot;
-    let Exchange {
-        call, control, route, ..
-    } = exchange;
     let scope = gates(pipeline, exchange)?;
-    if !is_allowed_sampling(exchange, policy.result_cache.sampled) {
-        return Err("sampled");
-    }
-    let class = class_of(policy, exchange).ok_or("class")?;
     let macs = Macs::new("result", pipeline, exchange, scope);
-    let keys = macs.keys(&|mac| {
-        call.request.write_key(&mut |bytes| {
-            mac.update(bytes);
-        });
-    });
+    let keys = || {
+        macs.keys(&|mac| {
+            exchange.call.request.write_key(&mut |bytes| {
+                mac.update(bytes);
+            });
+        })
+    };
+    let plan = Plan::new(pipeline, exchange, scope, keys)?;
     Ok(Plan {
-        is_refresh: control.no_cache || is_repeat(pipeline, exchange, keys.newest),
-        credential: scope.credential,
-        tags: scope::tags(policy, call, &route.model, &policy.ttl_classes[class].name),
-        class,
-        keys,
+        is_refresh: plan.is_refresh || is_repeat(pipeline, exchange, plan.keys.newest),
+        ..plan
     })
 }
 
-/// What every lookup asks of a request, whatever its key: its scope, or the word why there is no lookup.
+/// What every lookup of the result cache asks of a request, whatever its key: its scope, or the word why there is no
+/// lookup.
 pub(crate) fn gates<'a>(pipeline: &Pipeline, exchange: &'a Exchange) -> Result<&'a Scope, &'static str> {
+    let is_counting = exchange.call.endpoint == Endpoint::AnthropicCountTokens;
+    if !is_counting && pipeline.snapshot.result_cache.mode == Mode::Disabled {
+        return Err("disabled");
+    }
+    cacheable(pipeline, exchange)
+}
+
+/// What every cache asks of a request: its scope, or the word why its answer is nobody else's.
+pub(crate) fn cacheable<'a>(pipeline: &Pipeline, exchange: &'a Exchange) -> Result<&'a Scope, &'static str> {
     let policy = &pipeline.snapshot.result_cache;
     let Exchange {
         call, control, scope, ..
     } = exchange;
     if call.endpoint == Endpoint::AnthropicCountTokens {
         return Err("count_tokens");
-    }
-    if policy.mode == Mode::Disabled {
-        return Err("disabled");
     }
     if control.no_store {
         return Err("no_store");

@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 
 use super::plan::Plan;
 use super::{Hit, Turn, budget};
+use crate::account::settle::Expense;
 use crate::body::Body;
 use crate::pipeline::account::Record;
 use crate::pipeline::completion::Failure;
@@ -55,9 +56,9 @@ pub(super) fn refresh(pipeline: &Arc<Pipeline>, exchange: &Arc<Exchange>, plan: 
         let turn = Turn {
             leader: Some(leader),
             claim,
-            ..Turn::miss(plan, stamp)
+            ..Turn::miss(plan, stamp, Deadline::after(budget(&pipeline)))
         };
-        let record = Record::refresh(&pipeline, &exchange);
+        let record = Record::expense(&pipeline, &exchange, Expense::Refresh);
         let marked = mark(&pipeline, &exchange);
         let (client, answer) = oneshot::channel::<Response<Body>>();
         let reading = async {
