@@ -69,6 +69,7 @@ impl CredentialBook {
             namespace_key: keys.current.bytes().to_vec(),
             previous_namespace_key: previous.map(|key| key.bytes().to_vec()).unwrap_or_default(),
             redis: class.and_then(|class| self.stores.redis_for(class, &keys.current)),
+            qdrant: class.and_then(|class| self.stores.qdrant_for(class)),
         })
     }
 

@@ -172,7 +172,7 @@ fn bounded_report(report: Report) -> Report {
     let layers = report.layers.into_iter().take(MAX_LAYERS).map(|layer| Layer {
         name: bounded(layer.name, 32),
         state: bounded(layer.state, 32),
-        message: bounded(layer.message, 128),
+        message: bounded(layer.message, 512),
     });
     let stores = report.stores.into_iter().take(MAX_STORES).map(|store| Store {
         name: bounded(store.name, 32),

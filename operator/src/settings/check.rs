@@ -4,7 +4,7 @@ use llmcache_policy::names;
 
 use super::{Mode, Settings, StoreClass};
 use crate::compile::STORE_CLASS;
-use crate::settings::store_class::Redis;
+use crate::settings::store_class::{Qdrant, Redis};
 
 const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 const PULL_POLICIES: [&str; 3] = ["Always", "IfNotPresent", "Never"];
@@ -46,9 +46,27 @@ fn check_class(key: &str, class: &StoreClass, problems: &mut Vec<String>) {
         (None, Some(_)) => problems.push(format!(
             "{key}.qdrant: without redis; add {key}.redis, where the answers to the vectors are kept"
         )),
-        (Some(redis), _) => check_redis(&format!("{key}.redis"), redis, problems),
+        (Some(redis), index) => {
+            check_redis(&format!("{key}.redis"), redis, problems);
+            problems.extend(index.as_ref().and_then(|index| check_qdrant(key, index)));
+        }
         (None, None) => {}
     }
+}
+
+fn check_qdrant(key: &str, index: &Qdrant) -> Option<String> {
+    let is_address = index.url.parse::<http::Uri>().is_ok_and(|url| {
+        let has_login = url
+            .authority()
+            .is_some_and(|authority| authority.as_str().contains('@'));
+        matches!(url.scheme_str(), Some("http" | "https")) && url.path() == "/" && url.query().is_none() && !has_login
+    });
+    (!is_address).then(|| {
+        format!(
+            "{key}.qdrant.url: {:?}; write http://host:6334 or https://host:6334, and a key in secretName",
+            index.url
+        )
+    })
 }
 
 fn check_redis(key: &str, redis: &Redis, problems: &mut Vec<String>) {

@@ -53,6 +53,10 @@ fn every_wrong_value_is_named_with_the_fix() {
             "storeClasses.a.qdrant: without redis",
         ),
         (
+            "storeClasses: {a: {redis: {addresses: [\"r:1\"]}, qdrant: {url: \"q:6334\"}}}\n",
+            "storeClasses.a.qdrant.url: \"q:6334\"; write http://host:6334",
+        ),
+        (
             "storeClasses: {a: {redis: {addresses: []}}}\n",
             "storeClasses.a.redis.addresses: empty",
         ),

@@ -10,7 +10,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use zeroize::Zeroizing;
 
 use super::Values;
-use crate::settings::{Login, Mode, Redis, Settings};
+use crate::settings::{Login, Mode, Qdrant, Redis, Settings};
 
 /// What the Secrets of store classes say at one moment.
 #[derive(Clone, Default, PartialEq)]
@@ -62,6 +62,16 @@ impl StoreBook {
         })
     }
 
+    /// What opens the class's index; none where it has none, or its Secret is missing.
+    pub fn qdrant_for(&self, class: &str) -> Option<push::Qdrant> {
+        let qdrant = self.settings.as_ref()?.store_classes.get(class)?.qdrant.as_ref()?;
+        let api_key = self.api_key(qdrant).ok()?;
+        Some(push::Qdrant {
+            url: qdrant.url.clone(),
+            api_key: api_key.map(|key| key.to_string()).unwrap_or_default(),
+        })
+    }
+
     /// How the operator enters a class; none where the class has no Redis or its Secrets are missing.
     pub fn admin(&self, class: &str) -> Option<Admin> {
         self.entrance(self.redis(class)?).ok()
@@ -86,9 +96,28 @@ impl StoreBook {
     pub fn problems(&self) -> Vec<String> {
         let classes = self.classes().filter_map(|name| Some((name, self.redis(name)?)));
         let wrong = classes.filter_map(|(name, redis)| Some((name, self.entrance(redis).err()?)));
-        wrong
-            .map(|(name, problem)| format!("storeClasses.{name}.redis.{problem}"))
-            .collect()
+        let wrong = wrong.map(|(name, problem)| format!("storeClasses.{name}.redis.{problem}"));
+        wrong.chain(self.index_problems()).collect()
+    }
+
+    fn index_problems(&self) -> impl Iterator<Item = String> {
+        let settings = self.settings.iter();
+        let classes = settings.flat_map(|settings| &settings.store_classes);
+        let indexes = classes.filter_map(|(name, class)| Some((name, class.qdrant.as_ref()?)));
+        indexes.filter_map(|(name, qdrant)| {
+            let problem = self.api_key(qdrant).err()?;
+            Some(format!("storeClasses.{name}.qdrant.{problem}"))
+        })
+    }
+
+    /// The key of an index; none where it is entered without one.
+    fn api_key(&self, qdrant: &Qdrant) -> Result<Option<Zeroizing<String>>, String> {
+        let Some(name) = &qdrant.secret_name else {
+            return Ok(None);
+        };
+        let key = self.text("secretName", name, "apiKey")?;
+        key.map(Some)
+            .ok_or_else(|| missing("secretName", name, "apiKey", &self.namespace))
     }
 
     fn redis(&self, class: &str) -> Option<&Redis> {

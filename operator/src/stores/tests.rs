@@ -113,3 +113,28 @@ fn only_named_secrets_are_read() {
     let chart = Settings::parse("sidecar: {image: \"s:1\"}\nredis: {enabled: true}\n").unwrap();
     assert_eq!(secrets(&chart).into_iter().collect::<Vec<_>>(), ["llmcache-redis"]);
 }
+
+#[test]
+fn an_index_is_opened_by_the_key_of_its_secret() {
+    let classes = "{fast: {redis: {addresses: ['a.b:1']}, qdrant: {url: 'http://q.b:6334', secretName: index}}}";
+    let opened = book(classes, &[("index", &[("apiKey", "s3cret\n")])])
+        .qdrant_for("fast")
+        .unwrap();
+    assert_eq!(
+        (opened.url.as_str(), opened.api_key.as_str()),
+        ("http://q.b:6334", "s3cret")
+    );
+    assert_eq!(format!("{opened:?}"), "Qdrant(redacted)");
+    let closed = book(classes, &[]);
+    assert_eq!(closed.qdrant_for("fast"), None);
+    assert!(closed.redis_for("fast", &key()).is_some(), "the store does without it");
+    let problems = closed.problems();
+    let expected = "storeClasses.fast.qdrant.secretName: Secret index with key apiKey is not in namespace llmcache-system; fix: create it";
+    assert_eq!(problems, [expected]);
+    let open = book(
+        "{fast: {redis: {addresses: ['a.b:1']}, qdrant: {url: 'http://q.b:6334'}}}",
+        &[],
+    );
+    assert_eq!(open.qdrant_for("fast").unwrap().api_key, "");
+    assert_eq!(open.qdrant_for("slow"), None);
+}

@@ -6,6 +6,8 @@ use serde_json::Value;
 
 use super::problem::Problems;
 
+/// How the names of models begin that the two providers serve.
+const JUDGES: [&str; 8] = ["claude-", "gpt-", "chatgpt-", "o1", "o3", "o4", "o5", "ft:"];
 const PEM_START: &str = "-----BEGIN CERTIFICATE-----";
 const PEM_END: &str = "-----END CERTIFICATE-----";
 
@@ -18,6 +20,26 @@ pub(super) fn check(spec: &Value, problems: &mut Problems<'_>) {
         check_certificates(&upstream["caBundle"], &format!("{path}.caBundle"), problems);
     }
     check_labels(&spec["selector"], problems);
+    check_judge(spec, problems);
+}
+
+/// A judge is asked at the upstream of the pair it judges, with the credential of the request: it has to be known there.
+fn check_judge(spec: &Value, problems: &mut Problems<'_>) {
+    let path = "spec.semanticCache.judge.model";
+    let value = &spec["semanticCache"]["judge"]["model"];
+    let Some(model) = value.as_str().filter(|_| !problems.touches(path)) else {
+        return;
+    };
+    let serves_others = ["anthropic", "openai"]
+        .iter()
+        .any(|provider| spec["upstreams"][provider]["url"].is_string());
+    let is_served = serves_others || JUDGES.iter().any(|start| model.starts_with(start));
+    if !is_served {
+        let allowed = "a model of Anthropic (claude-…) or OpenAI (gpt-…, o1, o3, o4…), or with spec.upstreams.*.url set any \
+                       model served there";
+        let fix = "name a model of the provider whose requests it judges";
+        problems.push(path, Some(value), "is a model of another provider", allowed, fix);
+    }
 }
 
 fn check_url(value: &Value, path: &str, problems: &mut Problems<'_>) {

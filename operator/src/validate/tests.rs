@@ -215,8 +215,6 @@ fn what_this_version_does_not_act_on_is_a_warning_at_its_field() {
         "upstreams": {"anthropic": {"url": "https://gateway.example/v1"}},
         "scope": {"share": "Namespace"},
         "selector": {},
-        "ttlClasses": [{"name": "a", "ttl": "1h", "similarityThreshold": 0.9}],
-        "semanticCache": {},
         "promptCache": {"hold": "1s"},
         "routing": {"requestModels": ["a*"], "tiers": [{"name": "t", "models": {"openai": "m"}}],
             "rules": [{"tier": "t", "anyKeyword": ["x"]}]},
@@ -230,8 +228,6 @@ fn what_this_version_does_not_act_on_is_a_warning_at_its_field() {
         "spec.promptCache.hold",
         "spec.promptCache.strategy",
         "spec.routing.defaultTier",
-        "spec.semanticCache",
-        "spec.ttlClasses[0].similarityThreshold",
         "spec.upstreams.anthropic.url",
     ];
     assert_eq!(paths, expected);
@@ -245,10 +241,30 @@ fn what_this_version_does_not_act_on_is_a_warning_at_its_field() {
     ];
     assert_eq!(local, expected);
 
-    let quiet = json!({"promptCache": {"strategy": "Always", "hold": "0ms"}, "semanticCache": {"mode": "Disabled"},
-        "ttlClasses": [{"name": "a", "ttl": "1h", "staleWhileRevalidate": "5m", "staleIfError": "1h"}],
+    let quiet = json!({"promptCache": {"strategy": "Always", "hold": "0ms"}, "semanticCache": {"mode": "Enforce"},
+        "ttlClasses": [{"name": "a", "ttl": "1h", "similarityThreshold": 0.9, "staleWhileRevalidate": "5m", "staleIfError": "1h"}],
         "resultCache": {"embeddings": {"ttl": "24h"}}, "stores": {"class": "default"}});
     assert_eq!(load(&policy(&quiet)).unwrap().policies[0].1, []);
+}
+
+#[test]
+fn a_judge_is_a_model_that_an_upstream_serves() {
+    let judged_by = |model: &str, url: Option<&str>| {
+        let upstreams = url.map_or_else(|| json!({}), |url| json!({"openai": {"url": url}}));
+        let spec = json!({"semanticCache": {"judge": {"model": model}}, "upstreams": upstreams});
+        load(&policy(&spec))
+            .map(|_| ())
+            .map_err(|problems| problems[0].to_string())
+    };
+    for model in ["claude-haiku-5-5", "gpt-5.4-nano", "o4-mini", "ft:gpt-4o:org::id"] {
+        assert_eq!(judged_by(model, None), Ok(()), "{model}");
+    }
+    let refused = judged_by("gemini-3-flash", None).unwrap_err();
+    assert!(
+        refused.contains("spec.semanticCache.judge.model: \"gemini-3-flash\": is a model of another provider"),
+        "{refused}"
+    );
+    assert_eq!(judged_by("gemini-3-flash", Some("http://gateway.example/v1")), Ok(()));
 }
 
 #[test]

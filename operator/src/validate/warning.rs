@@ -3,7 +3,7 @@
 use std::fmt;
 
 use llmcache_crds::{
-    LLMCachePolicySpec, Mode,
+    LLMCachePolicySpec,
     policy::{Routing, RoutingRule, Share, Strategy},
 };
 use llmcache_policy::{duration, glob::Glob};
@@ -13,7 +13,7 @@ use super::Validated;
 /// One thing a valid policy says without effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
-    /// Field path, such as `spec.semanticCache`.
+    /// Field path, such as `spec.promptCache.hold`.
     pub path: String,
     /// What happens instead.
     pub message: String,
@@ -28,11 +28,10 @@ impl fmt::Display for Warning {
 /// What holds wherever the policy runs.
 pub(super) fn warnings(policy: &Validated) -> Vec<Warning> {
     let spec = &policy.policy().spec;
-    let mut warnings: Vec<_> = [of_upstreams(spec), of_semantic_cache(spec), of_prompt_cache(spec)]
+    let mut warnings: Vec<_> = [of_upstreams(spec), of_prompt_cache(spec)]
         .into_iter()
         .flatten()
         .collect();
-    warnings.extend(of_ttl_classes(spec));
     warnings.extend(of_hold(spec));
     warnings.extend(spec.routing.iter().flat_map(of_routing));
     warnings.sort_by(|a, b| a.path.cmp(&b.path));
@@ -68,22 +67,6 @@ fn of_upstreams(spec: &LLMCachePolicySpec) -> Option<Warning> {
     let has_version = url.trim_end_matches('/').ends_with("/v1");
     let message = "clients add /v1 themselves, so requests would go to /v1/v1: remove /v1";
     has_version.then(|| warning("spec.upstreams.anthropic.url", message))
-}
-
-fn of_ttl_classes(spec: &LLMCachePolicySpec) -> Vec<Warning> {
-    let written = spec.ttl_classes.iter().flatten().enumerate();
-    let with_threshold = written.filter(|(_, class)| class.similarity_threshold.is_some());
-    with_threshold
-        .map(|(index, _)| {
-            let path = format!("spec.ttlClasses[{index}].similarityThreshold");
-            unused(&path, "questions are looked up exactly")
-        })
-        .collect()
-}
-
-fn of_semantic_cache(spec: &LLMCachePolicySpec) -> Option<Warning> {
-    let is_wanted = spec.semantic_cache.as_ref()?.mode != Some(Mode::Disabled);
-    is_wanted.then(|| unused("spec.semanticCache", "questions are looked up exactly"))
 }
 
 fn of_prompt_cache(spec: &LLMCachePolicySpec) -> Option<Warning> {

@@ -6,7 +6,7 @@ use llmcache_crds::LLMCachePolicySpec;
 use llmcache_operator::policy::prompt_cache::MarkTtl;
 use llmcache_operator::policy::routing::{Rule, Tier};
 use llmcache_operator::policy::ttl_class::Match;
-use llmcache_operator::policy::{Dialect, Mode, ResultCache, Routing, Snapshot, TtlClass, Upstream};
+use llmcache_operator::policy::{Dialect, ResultCache, Routing, SemanticCache, Snapshot, TtlClass, Upstream};
 use serde_json::{Map, Value, json};
 
 /// The `spec` that says what a snapshot executes; `written` gives what only the operator acts on.
@@ -33,8 +33,7 @@ pub(super) fn spec(snapshot: &Snapshot, written: Option<&LLMCachePolicySpec>) ->
     put("tags", json!(snapshot.tags));
     put("ttlClasses", snapshot.ttl_classes.iter().map(ttl_class).collect());
     put("resultCache", result_cache(&snapshot.result_cache));
-    // What this version of the sidecar does not act on is disabled, whatever is written.
-    put("semanticCache", json!({"mode": Mode::Disabled}));
+    put("semanticCache", semantic_cache(&snapshot.semantic_cache));
     let marks = &snapshot.prompt_cache;
     let ttl = match marks.ttl {
         MarkTtl::Auto => "Auto",
@@ -75,6 +74,7 @@ fn ttl_class(class: &TtlClass) -> Value {
         "match": matches(&class.matches),
         "staleWhileRevalidate": duration(class.stale_while_revalidate_ms),
         "staleIfError": duration(class.stale_if_error_ms),
+        "similarityThreshold": share(class.similarity_threshold),
     }))
 }
 
@@ -108,6 +108,15 @@ fn result_cache(cache: &ResultCache) -> Value {
             "maxAge": duration(cache.embeddings.max_age_ms),
         },
     })
+}
+
+fn semantic_cache(cache: &SemanticCache) -> Value {
+    let judge = cache.judge.as_ref();
+    pruned(json!({
+        "mode": cache.mode,
+        "maxFalseHitRate": share(cache.max_false_hit_rate),
+        "judge": judge.map(|judge| json!({"model": judge.model, "sample": share(judge.sample)})),
+    }))
 }
 
 /// Absent where there is none: its models are required where it is written.
@@ -169,6 +178,11 @@ fn is_empty(value: &Value) -> bool {
         Value::Object(members) => members.is_empty(),
         Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
     }
+}
+
+/// As the format writes a share, such as `0.8`.
+fn share(ten_thousandths: u16) -> f64 {
+    f64::from(ten_thousandths) / 10_000.0
 }
 
 /// As the format writes a duration, such as `1h30m`.

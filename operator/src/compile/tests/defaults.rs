@@ -7,7 +7,7 @@ fn bare() -> Value {
         "scope": {},
         "ttlClasses": [{"name": "a", "ttl": "1h"}],
         "resultCache": {"singleFlight": {}, "embeddings": {}},
-        "semanticCache": {"judge": {"model": "m"}},
+        "semanticCache": {"judge": {"model": "claude-haiku-5-5"}},
         "promptCache": {},
         "routing": {"requestModels": ["auto"], "tiers": [{"name": "a", "models": {"openai": "m"}}]},
         "stores": {},

@@ -21,13 +21,15 @@ fn siblings(outer: &[&str], step: &str) -> Value {
         Some("rules[]") => json!({"tier": "a"}),
         Some("invalidation[]") => json!({"name": "a", "pattern": "*"}),
         Some("matchExpressions[]") => json!({"key": "a", "operator": "In", "values": ["x"]}),
-        Some("judge") => json!({"model": "m"}),
+        Some("judge") => json!({"model": "claude-haiku-5-5"}),
         Some("routing") if step != "tiers" => {
             json!({"requestModels": ["auto"], "tiers": [{"name": "a", "models": {"openai": "m"}}]})
         }
         Some("routing") => json!({"requestModels": ["auto"]}),
         Some("resultCache") if step == "maxEntry" => json!({"memory": "4Gi"}),
         Some("resultCache") => json!({"maxEntry": "1Ki"}),
+        // Whatever is served there may judge.
+        None if step == "semanticCache" => json!({"upstreams": {"openai": {"url": "http://models.example/v1"}}}),
         Some("embeddings") if step == "ttl" => json!({"maxAge": "2160h"}),
         Some("embeddings") => json!({"ttl": "1s"}),
         _ => json!({}),
