@@ -8,12 +8,18 @@ use llmcache_operator::validate::MAX_BYTES;
 
 /// The text of a file, or of stdin for `-`; fails naming the file and the fix.
 pub(crate) fn read(path: &Path) -> Result<String, String> {
+    let (source, name) = open(path)?;
+    text(source, &name)
+}
+
+/// A file, or stdin for `-`, with its name in messages; fails naming the file and the fix.
+pub(crate) fn open(path: &Path) -> Result<(Box<dyn Read>, String), String> {
     if path == Path::new("-") {
-        return text(io::stdin().lock(), "stdin");
+        return Ok((Box::new(io::stdin().lock()), "stdin".into()));
     }
     let name = path.display().to_string();
     match File::open(path) {
-        Ok(file) => text(file, &name),
+        Ok(file) => Ok((Box::new(file), name)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(format!("{name}: no such file; check the path")),
         Err(error) => Err(unreadable(&name, &error)),
     }
@@ -32,7 +38,7 @@ fn text(source: impl Read, name: &str) -> Result<String, String> {
     String::from_utf8(bytes).map_err(|_| format!("{name}: not UTF-8 text; save it as UTF-8"))
 }
 
-fn unreadable(name: &str, error: &io::Error) -> String {
+pub(crate) fn unreadable(name: &str, error: &io::Error) -> String {
     format!("{name}: cannot be read ({error}); check that it is a file you may read")
 }
 

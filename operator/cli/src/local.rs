@@ -8,16 +8,16 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use llmcache_operator::compile;
-use llmcache_operator::validate::{Validated, load, local_warnings};
+use llmcache_operator::validate::{Validated, local_warnings};
 use llmcache_sidecar::config::Config;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::failure::Failure;
-use crate::input;
 use crate::output::complain;
 
+pub(crate) mod policy;
 pub(crate) mod prices;
 mod secret;
 mod store;
@@ -50,6 +50,10 @@ pub(crate) struct Args {
     /// Certificates (PEM) that a store with TLS is trusted by, instead of the system's roots.
     #[arg(long, value_name = "FILE", env = "LLMCACHE_REDIS_CA")]
     redis_ca: Option<PathBuf>,
+    /// Shared index of the semantic cache, used beside --redis, which keeps the answers: `http[s]://[KEY@]host[:port]`
+    /// (gRPC, port 6334). Default: none, questions are compared within this process.
+    #[arg(long, value_name = "URL", env = "LLMCACHE_QDRANT", hide_env_values = true)]
+    qdrant: Option<String>,
     /// File of at least 32 secret bytes that keys are derived from; made on first use, readable by you alone.
     /// Default: `$XDG_STATE_HOME/llmcache/secret`, else `~/.local/state/llmcache/secret`.
     #[arg(long, value_name = "FILE", env = "LLMCACHE_SECRET_FILE")]
@@ -58,6 +62,9 @@ pub(crate) struct Args {
     /// process both files the old way round, then exchange them.
     #[arg(long, value_name = "FILE", env = "LLMCACHE_PREVIOUS_SECRET_FILE")]
     previous_secret_file: Option<PathBuf>,
+    /// Folder of the semantic cache's model, as `make run` makes it. Without it that layer is off.
+    #[arg(long, value_name = "FOLDER", env = "LLMCACHE_MODEL_DIR")]
+    model: Option<PathBuf>,
     /// Price file (JSON, dollars per million tokens) whose rows replace the shipped ones of the same provider and id.
     #[arg(long, value_name = "FILE", env = "LLMCACHE_PRICES")]
     prices: Option<PathBuf>,
@@ -144,8 +151,10 @@ fn config(args: &Args) -> Result<Config, Failure> {
     let previous_secret = previous_secret.map_err(|problem| problems.push(problem));
     let redis = store::read(args.redis.as_deref(), args.redis_ca.as_deref());
     let redis = redis.map_err(|found| problems.extend(found));
-    let (Ok(prices), Ok(secret), Ok(previous_secret), Ok(redis), true) =
-        (prices, secret, previous_secret, redis, problems.is_empty())
+    let qdrant = store::index(args.qdrant.as_deref(), args.redis.is_some());
+    let qdrant = qdrant.map_err(|problem| problems.push(problem));
+    let (Ok(prices), Ok(secret), Ok(previous_secret), Ok(redis), Ok(qdrant), true) =
+        (prices, secret, previous_secret, redis, qdrant, problems.is_empty())
     else {
         return Err(Failure::Usage(problems));
     };
@@ -161,24 +170,20 @@ fn config(args: &Args) -> Result<Config, Failure> {
         listen: args.listen,
         admin: args.admin,
         redis,
+        qdrant,
         secret,
         previous_secret,
         prices,
+        model: args.model.clone(),
+        state: secret::folder(args.secret_file.as_deref()),
         grace: Duration::from_secs(args.grace),
     })
 }
 
 /// The one policy of the file, its warnings told.
 fn policy(args: &Args) -> Result<Validated, Failure> {
+    let (policy, warnings) = policy::read(&args.policy)?;
     let file = args.policy.display();
-    let text = input::read(&args.policy).map_err(Failure::usage)?;
-    let loaded = load(&text)
-        .map_err(|problems| Failure::Problems(problems.iter().map(|problem| format!("{file}: {problem}")).collect()))?;
-    let mut policies = loaded.policies.into_iter();
-    let (Some((policy, warnings)), None) = (policies.next(), policies.next()) else {
-        let line = format!("{file}: holds more than one policy; give local a file of one");
-        return Err(Failure::Problems(vec![line]));
-    };
     for warning in warnings.iter().chain(&local_warnings(&policy)) {
         complain(&format!("warning: {file}: {warning}"));
     }

@@ -5,16 +5,24 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod age;
+#[cfg(feature = "local")]
+mod calibrate;
 mod cluster;
 mod completion;
 mod container;
 #[cfg(feature = "local")]
 mod cost;
+#[cfg(feature = "local")]
+mod embedding;
+#[cfg(feature = "local")]
+mod eval;
 mod explain;
 mod exposition;
 mod failure;
 mod input;
 mod invalidate;
+#[cfg(feature = "local")]
+mod lines;
 mod lint;
 #[cfg(feature = "local")]
 mod local;
@@ -48,11 +56,19 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    #[cfg(feature = "local")]
+    Calibrate(calibrate::Args),
     #[command(name = "__complete", hide = true)]
     Complete(completion::Words),
     Completion(completion::Args),
     #[cfg(feature = "local")]
     Cost(cost::Args),
+    /// Run the model of the semantic cache for `local`, which starts this itself.
+    #[cfg(feature = "local")]
+    #[command(name = llmcache_sidecar::embedder::COMMAND, hide = true)]
+    Embedder,
+    #[cfg(feature = "local")]
+    Eval(eval::Args),
     Explain(explain::Args),
     Invalidate(invalidate::Args),
     Lint(lint::Args),
@@ -76,6 +92,8 @@ fn run(Cli { connection, command }: &Cli) -> Result<(), Failure> {
         )));
     }
     match command {
+        #[cfg(feature = "local")]
+        Command::Calibrate(args) => calibrate::run(args),
         Command::Complete(words) => {
             completion::complete(words);
             Ok(())
@@ -86,6 +104,12 @@ fn run(Cli { connection, command }: &Cli) -> Result<(), Failure> {
         }
         #[cfg(feature = "local")]
         Command::Cost(args) => cost::run(args),
+        #[cfg(feature = "local")]
+        Command::Embedder => {
+            llmcache_sidecar::semantic::embedding::child::run().map_err(|error| Failure::usage(error.to_string()))
+        }
+        #[cfg(feature = "local")]
+        Command::Eval(args) => eval::run(args),
         Command::Explain(args) => explain::run(args, connection),
         Command::Invalidate(args) => invalidate::run(args, connection),
         Command::Lint(args) => lint::run(args),

@@ -67,7 +67,7 @@ fn is_path(arg: &Arg) -> bool {
     let names = arg.get_value_names().into_iter().flatten();
     names
         .into_iter()
-        .any(|name| ["FILE", "POLICY"].contains(&name.as_str()))
+        .any(|name| ["FILE", "FOLDER", "POLICY"].contains(&name.as_str()))
 }
 
 fn flags(command: &Command, unfinished: &str) -> Found {
@@ -124,5 +124,16 @@ mod tests {
         assert_eq!(complete(&["lint", ""]), (Vec::new(), true));
         assert_eq!(complete(&["status", "-n", ""]), (Vec::new(), false));
         assert_eq!(complete(&["--kubeconfig", "x", "expl"]).0, ["explain"]);
+    }
+
+    #[cfg(feature = "local")]
+    #[test]
+    fn measuring_commands_are_completed_with_their_files_and_folders() {
+        assert_eq!(complete(&["ev"]).0, ["eval"]);
+        assert_eq!(complete(&["cal"]).0, ["calibrate"]);
+        assert_eq!(complete(&["eval", "--pairs", ""]), (Vec::new(), true));
+        assert_eq!(complete(&["calibrate", "--model", ""]), (Vec::new(), true));
+        assert_eq!(complete(&["calibrate", "-f", ""]), (Vec::new(), true));
+        assert_eq!(complete(&["calibrate", "-o", "t"]).0, ["text"]);
     }
 }

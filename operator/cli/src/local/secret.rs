@@ -26,6 +26,12 @@ pub(super) fn previous(path: &Path) -> Result<Vec<u8>, String> {
     check(path).map_err(|problem| format!("--previous-secret-file: {problem}"))
 }
 
+/// The folder of the secret, where whatever else outlives the process is kept.
+pub(super) fn folder(file: Option<&Path>) -> Option<PathBuf> {
+    let path = file.map_or_else(|| default().ok(), |file| Some(file.to_owned()))?;
+    path.parent().map(Path::to_owned)
+}
+
 fn unusable(path: &Path, error: &io::Error) -> String {
     format!(
         "{} cannot be used ({error}); give a file you may read and write",

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use llmcache_sidecar::config::Server;
+use llmcache_sidecar::config::{Server, qdrant};
 
 /// Largest file of certificates read, in bytes: room for a whole system's.
 const MAX_CA: u64 = 1 << 20;
@@ -22,6 +22,15 @@ pub(super) fn read(url: Option<&str>, ca: Option<&Path>) -> Result<Option<Server
         },
         (Ok(None), Ok(Some(_))) => Err(vec!["--redis-ca: there is no store; give --redis too".into()]),
         _ => Err(problems),
+    }
+}
+
+/// The index of `--qdrant`, which needs a store beside it.
+pub(super) fn index(url: Option<&str>, has_store: bool) -> Result<Option<qdrant::Server>, String> {
+    match url {
+        None => Ok(None),
+        Some(_) if !has_store => Err("--qdrant: there is no store for the answers; give --redis too".into()),
+        Some(url) => url.parse().map(Some).map_err(|error| format!("--qdrant: {error}")),
     }
 }
 
@@ -51,6 +60,22 @@ mod tests {
         let both = read(Some("h"), Some(Path::new("/nowhere/ca.pem"))).unwrap_err();
         assert!(both[0].starts_with("--redis: not a URL; write redis://"), "{both:?}");
         assert_eq!(both[1..], ["--redis-ca: /nowhere/ca.pem: no such file"]);
+    }
+
+    #[test]
+    fn an_index_needs_a_store_and_an_address() {
+        assert_eq!(index(None, false), Ok(None));
+        let lone = index(Some("http://q"), false).unwrap_err();
+        assert_eq!(lone, "--qdrant: there is no store for the answers; give --redis too");
+        let bad = index(Some("q:6334"), true).unwrap_err();
+        assert!(
+            bad.starts_with("--qdrant: it has no scheme; write it as http://host"),
+            "{bad}"
+        );
+        assert_eq!(
+            index(Some("https://key@q"), true),
+            Ok(Some("https://key@q:6334".parse().unwrap()))
+        );
     }
 
     #[test]

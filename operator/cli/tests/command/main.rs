@@ -3,46 +3,23 @@
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::Stdio;
 
 use serde_json::Value;
 
 use kit::{command, file, run, stderr, stdout};
 
+#[cfg(all(test, feature = "local"))]
+mod calibrate;
+#[cfg(all(test, feature = "local"))]
+mod eval;
+#[cfg(test)]
+mod kit;
+
 const GOOD: &str = "apiVersion: llmcache.dev/v1alpha1\nkind: LLMCachePolicy\n\
     metadata: {name: bot, namespace: shop}\nspec: {resultCache: {}}\n";
 const BAD: &str = "apiVersion: llmcache.dev/v1alpha1\nkind: LLMCachePolicy\n\
     metadata: {name: bot, namespace: shop}\nspec: {mode: Enfroce, resultCache: {maxAge: forever}}\n";
-
-#[cfg(test)]
-mod kit {
-    use super::*;
-
-    /// The binary with an environment of its own: nothing of the developer's settings reaches it.
-    pub(super) fn command(args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-llmcache"));
-        command.args(args).env_clear().stdin(Stdio::null());
-        command
-    }
-
-    pub(super) fn run(args: &[&str]) -> Output {
-        command(args).output().unwrap()
-    }
-
-    pub(super) fn stdout(output: &Output) -> String {
-        String::from_utf8(output.stdout.clone()).unwrap()
-    }
-
-    pub(super) fn stderr(output: &Output) -> String {
-        String::from_utf8(output.stderr.clone()).unwrap()
-    }
-
-    pub(super) fn file(folder: &Path, name: &str, text: &str) -> String {
-        let path = folder.join(name);
-        fs::write(&path, text).unwrap();
-        path.to_str().unwrap().to_owned()
-    }
-}
 
 #[test]
 fn lint_accepts_a_good_policy_and_names_its_revision() {
