@@ -51,6 +51,16 @@ c_library() {
   rm -rf "$out"/usr/lib/*/{gconv,audit} "$out"/usr/share/gcc
 }
 
+# The semantic cache's model, and the library of C++ that its runtime is linked with.
+model() {
+  local folder
+  folder=$(tests/setup/model.sh)
+  cp -rL --no-preserve=mode "$folder" "$out/model"
+  install -D -m 644 sidecar/semantic/model/copyright "$out/usr/share/doc/llmcache-model/copyright"
+  unpack libstdc++6
+  rm -rf "$out"/usr/share/{gcc,gdb}
+}
+
 # Who the program is, and that names are looked up in files first.
 accounts() {
   mkdir -p "$out/etc"
@@ -76,6 +86,7 @@ case $image in
   sidecar)
     program llmcache
     c_library
+    model
     ;;
   *) fail "unknown image '$image': operator or sidecar" ;;
 esac

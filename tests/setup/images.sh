@@ -16,9 +16,10 @@ pack=charts/images/pack.sh
 
 # ours IMAGE: one of those that are shipped.
 ours() {
-  local file=charts/images/$1.Dockerfile options=(--label "org.opencontainers.image.version=$version") label
+  local file=charts/images/$1.Dockerfile options=(--label "org.opencontainers.image.version=$version") label variable
   charts/images/rootfs.sh "$1" "$programs" "$out/$1"
   while read -r label; do options+=(--label "$label"); done < <(sed -n 's/^LABEL \([^=]*=\)"\(.*\)"$/\1\2/p' "$file")
+  while read -r variable; do options+=(--env "$variable"); done < <(sed -n 's/^ENV \([^=]*=\)"\(.*\)"$/\1\2/p' "$file")
   if [ "$profile" = release ]; then options+=(--gzip); fi
   "$pack" "${options[@]}" --user "$(sed -n 's/^USER //p' "$file")" \
     "${prefix}llmcache-$1:$tag" "$out/$1" "$out/llmcache-$1.tar" "$(sed -n 's/^ENTRYPOINT \["\(.*\)"\]$/\1/p' "$file")"

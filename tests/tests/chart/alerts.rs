@@ -1,4 +1,4 @@
-//! The five alerts: each fires, each stays silent, each has a runbook.
+//! The seven alerts: each fires, each stays silent, each has a runbook.
 
 use std::path::Path;
 
@@ -6,11 +6,13 @@ use llmcache_tests::kit::chart;
 
 use crate::{promtool, text, yaml};
 
-const ALERTS: [&str; 5] = [
+const ALERTS: [&str; 7] = [
     "LLMCacheSidecarsStale",
     "LLMCacheSidecarsNotConnected",
     "LLMCacheWebhookErrors",
     "LLMCacheStoreBreakerOpen",
+    "LLMCacheSemanticClosed",
+    "LLMCacheEmbedderDown",
     "LLMCacheCertificateExpiry",
 ];
 

@@ -18,9 +18,9 @@ struct Place {
 }
 
 #[test]
-fn there_are_four_with_a_stable_uid_each() {
+fn there_are_five_with_a_stable_uid_each() {
     let names: Vec<_> = dashboards().unwrap().into_iter().map(|board| board.name).collect();
-    assert_eq!(names, ["hit-rates", "operator", "routing", "savings"]);
+    assert_eq!(names, ["hit-rates", "operator", "routing", "safety", "savings"]);
     for Dashboard { name, json } in dashboards().unwrap() {
         assert_eq!(json["uid"], format!("llmcache-{name}"));
         assert!(json["uid"].as_str().unwrap().len() <= 40);
