@@ -18,6 +18,7 @@ mod pass_through;
 mod pods;
 mod process;
 mod report;
+mod semantic;
 mod streams;
 mod upstream;
 
@@ -55,7 +56,7 @@ pub fn run(plan: &Plan, mut progress: impl FnMut(&str)) -> Result<Report> {
     let bench = Bench { shop, upstream, nginx };
 
     let mut report = Report::new(plan.rounds, plan.requests);
-    let sections: [(&str, Section); 10] = [
+    let sections: [(&str, Section); 12] = [
         ("memory at rest", memory::measure),
         ("pass-through", pass_through::measure),
         ("exact hits", hits::measure),
@@ -65,7 +66,9 @@ pub fn run(plan: &Plan, mut progress: impl FnMut(&str)) -> Result<Report> {
         ("several sidecars on one Redis", pods::measure),
         ("bans across sidecars", bans::measure),
         ("memory per entry", entries::measure),
+        ("semantic lookups", semantic::measure),
         ("a Redis frozen for a minute", frozen::measure),
+        ("a Qdrant frozen for a minute", frozen::measure_index),
     ];
     let only = &bench.shop.plan.only;
     for (name, section) in sections.into_iter().filter(|(name, _)| name.contains(only.as_str())) {

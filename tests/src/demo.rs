@@ -14,6 +14,7 @@ mod agent;
 mod children;
 mod client;
 mod invite;
+mod paraphrases;
 mod play;
 mod support;
 mod table;
@@ -75,6 +76,7 @@ async fn start(options: &Options, provider: &Fake) -> anyhow::Result<Sidecar> {
         policy: &policy,
         anthropic: &provider.url(),
         openai: &openai,
+        is_at_usual_ports: true,
     };
     let sidecar = Sidecar::start(launch).await?;
     say(&format!(
@@ -99,6 +101,10 @@ async fn show(options: &Options, provider: &Fake, proxy: &str) -> anyhow::Result
     }
     let (account, measured) = player.finish().await?;
     print(&table::render(&account, &provider.bill(), &mirror.bill(), &measured))?;
+    if traces.is_none() {
+        let binary = options.binary.clone().map_or_else(children::sibling_binary, Ok)?;
+        print(&paraphrases::play(&binary).await?)?;
+    }
     if let Some(traces) = &traces {
         print(&table::agent_lines(&traces.facts(), &provider.bill(), &mirror.bill()))?;
     }

@@ -11,6 +11,7 @@ mod dashboards;
 mod network;
 mod pod;
 mod push;
+mod qdrant;
 mod redis;
 mod sidecar;
 mod stage;
@@ -21,18 +22,21 @@ pub use dashboards::{Dashboard, Query, chart, dashboards, queries};
 pub use network::{Network, Weather};
 pub use pod::{Pod, Volumes};
 pub use push::{Heard, Operator, encode, snapshot};
+pub use qdrant::FakeQdrant;
 pub use redis::{Authority, Guards, Node, Redis, RedisCluster, RedisSentinel};
 pub use sidecar::{Launch, Sidecar};
 pub use stage::{Stage, metric, question};
 
 /// A binary of this workspace, built beside the running test (`cargo build --workspace --bins` does).
 pub fn binary(name: &str) -> anyhow::Result<PathBuf> {
-    let test = std::env::current_exe()?;
-    let folder = test
-        .parent()
-        .and_then(|deps| deps.parent())
-        .context("the test runs outside a target folder")?;
-    let path = folder.join(name);
+    let running = std::env::current_exe()?;
+    let deps = running.parent().context("this program runs outside a target folder")?;
+    // Programs lie beside one another, tests a folder below.
+    let beside = deps.join(name);
+    let path = match deps.parent() {
+        Some(above) if !beside.exists() => above.join(name),
+        _ => beside,
+    };
     ensure!(
         path.exists(),
         "{} is missing: run `cargo build --workspace --bins` first",

@@ -2,5 +2,6 @@
 
 pub mod bench;
 pub mod demo;
+pub mod eval;
 pub mod fake;
 pub mod kit;

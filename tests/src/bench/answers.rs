@@ -40,6 +40,12 @@ impl Request {
         Self::post("/anthropic/v1/messages", &body(&prose(PLAIN_REQUEST - bare)))
     }
 
+    /// A short question of a number and so many words, each a token of the semantic cache's model.
+    pub(super) fn question(words: usize) -> Self {
+        let text = format!("{NONCE}{}", " where".repeat(words));
+        Self::post("/anthropic/v1/messages", &conversation(&json!(text), false))
+    }
+
     /// The plain request under two tags: [`tag`] of its nonce, and one that all of them share.
     pub(super) fn tagged() -> Self {
         Self::plain().under(&format!("x-llmcache-tags: user:{NONCE}, doc:handbook\r\n"))

@@ -4,10 +4,6 @@ use super::report::Report;
 
 pub(super) fn list(report: &mut Report) {
     let rows = [
-        ("semantic lookup p99 at 12 / 40 / 128 tokens", "≤ 3 / 8 / 20 ms"),
-        ("semantic lookup, 4 concurrent at 500m CPU", "reported"),
-        ("idle memory with embedder", "≤ 100 MiB"),
-        ("frozen Qdrant adds", "≤ 25 ms, then ≤ 1 ms"),
         (
             "agent conversations, prompt-cache cost",
             "≤ 0.3 points worse than rolling",

@@ -42,6 +42,14 @@ pub(super) struct Redis {
     pub(super) address: SocketAddr,
 }
 
+/// What sidecars share.
+pub(super) struct Stores {
+    /// Where answers are.
+    pub(super) redis: Option<SocketAddr>,
+    /// Address of the semantic cache's index.
+    pub(super) index: Option<String>,
+}
+
 /// `kubectl-llmcache local` under one policy.
 pub(super) struct Sidecar {
     pub(super) process: Process,
@@ -97,12 +105,18 @@ impl Process {
 
     /// Resident memory in KiB: now (`VmRSS`), or its peak (`VmHWM`).
     pub(super) fn resident_kib(&self, field: &str) -> Result<u32> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status
-            .lines()
-            .find(|line| line.starts_with(field))
-            .with_context(|| format!("no {field}"))?;
-        Ok(line.split_whitespace().nth(1).unwrap_or_default().parse()?)
+        status_kib(self.child.id(), field)
+    }
+
+    /// Resident memory in MiB of the processes that it has started.
+    pub(super) fn children_mib(&self) -> Result<f64> {
+        let id = self.child.id();
+        let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children"))?;
+        let mut kib = 0;
+        for child in children.split_whitespace() {
+            kib += status_kib(child.parse()?, "VmRSS:")?;
+        }
+        Ok(f64::from(kib) / 1024.0)
     }
 
     fn await_port(&mut self, address: SocketAddr) -> Result<()> {
@@ -116,6 +130,15 @@ impl Process {
         }
         Ok(())
     }
+}
+
+fn status_kib(id: u32, field: &str) -> Result<u32> {
+    let status = fs::read_to_string(format!("/proc/{id}/status"))?;
+    let line = status
+        .lines()
+        .find(|line| line.starts_with(field))
+        .with_context(|| format!("no {field}"))?;
+    Ok(line.split_whitespace().nth(1).unwrap_or_default().parse()?)
 }
 
 impl Drop for Process {
@@ -216,6 +239,11 @@ impl Sidecar {
     /// Starts under the policy `spec` (YAML, indented by two) against `upstream`, with the shared tier at `redis` if given,
     /// and waits until it has reached that.
     pub(super) fn start(shop: &Workshop, spec: &str, upstream: SocketAddr, redis: Option<SocketAddr>) -> Result<Self> {
+        Self::start_with(shop, spec, upstream, &Stores { redis, index: None })
+    }
+
+    /// The same with any shared stores.
+    pub(super) fn start_with(shop: &Workshop, spec: &str, upstream: SocketAddr, stores: &Stores) -> Result<Self> {
         let policy = shop.write("policy.yaml", &format!(
             "apiVersion: llmcache.dev/v1alpha1\nkind: LLMCachePolicy\nmetadata: {{name: bench, namespace: bench}}\nspec:\n{spec}"
         ))?;
@@ -227,8 +255,11 @@ impl Sidecar {
             .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
         command.arg("--secret-file").arg(shop.folder.path().join("secret"));
         command.arg("--anthropic-upstream").arg(format!("http://{upstream}"));
-        if let Some(redis) = redis {
+        if let Some(redis) = stores.redis {
             command.arg("--redis").arg(format!("redis://{redis}"));
+        }
+        if let Some(index) = &stores.index {
+            command.arg("--qdrant").arg(index);
         }
         let log = shop.folder.path().join("llmcache.log");
         command.stdout(Stdio::piped()).stderr(fs::File::create(&log)?);
@@ -237,7 +268,7 @@ impl Sidecar {
         let Some(address) = ready_address(&mut stdout)? else {
             bail!("kubectl-llmcache ended before it served:\n{}", fs::read_to_string(log)?);
         };
-        if redis.is_some() {
+        if stores.redis.is_some() {
             await_store(address)?;
         }
         Ok(Self {

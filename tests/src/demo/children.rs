@@ -18,6 +18,9 @@ const READY: Duration = Duration::from_secs(30);
 /// Longest time a drain may take before the process is killed.
 const DRAIN: Duration = Duration::from_secs(15);
 
+/// A free port of this machine alone.
+const ANY_PORT: &str = "127.0.0.1:0";
+
 /// What the sidecar is started with.
 pub(crate) struct Launch<'a> {
     /// `kubectl-llmcache`.
@@ -28,6 +31,8 @@ pub(crate) struct Launch<'a> {
     pub(crate) anthropic: &'a str,
     /// Base URL of the OpenAI upstream, version path included.
     pub(crate) openai: &'a str,
+    /// On the ports that the documentation names, where they are free; else on any.
+    pub(crate) is_at_usual_ports: bool,
 }
 
 /// A running `kubectl-llmcache local`.
@@ -48,12 +53,17 @@ impl Sidecar {
     pub(crate) async fn start(launch: Launch<'_>) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir().context("no temporary folder")?;
         let log = File::create(log_path(folder.path()))?;
+        let (listen, admin) = if launch.is_at_usual_ports {
+            let (proxy, admin) = (llmcache_policy::names::PROXY_PORT, llmcache_policy::names::ADMIN_PORT);
+            (free_or_any(proxy).await, free_or_any(admin).await)
+        } else {
+            (ANY_PORT.to_owned(), ANY_PORT.to_owned())
+        };
         let mut child = Command::new(launch.binary)
             .arg("local")
             .arg("-f")
             .arg(launch.policy)
-            .args(["--listen", &free_or_any(llmcache_policy::names::PROXY_PORT).await])
-            .args(["--admin", &free_or_any(llmcache_policy::names::ADMIN_PORT).await])
+            .args(["--listen", &listen, "--admin", &admin])
             .args([
                 "--anthropic-upstream",
                 launch.anthropic,
@@ -133,7 +143,7 @@ async fn free_or_any(port: u16) -> String {
         return format!("127.0.0.1:{port}");
     }
     super::say(&format!("port {port} is taken, using a free one"));
-    "127.0.0.1:0".to_owned()
+    ANY_PORT.to_owned()
 }
 
 /// `llmcache ready proxy=http://… admin=http://…` → both origins.

@@ -11,6 +11,7 @@ mod explain;
 mod inject;
 pub(crate) mod install;
 mod leave;
+mod paraphrases;
 mod pods;
 pub(crate) mod stage;
 
@@ -44,6 +45,7 @@ async fn a_team_installs_opts_in_changes_breaks_and_leaves() -> anyhow::Result<(
         bans::an_invalidation_kills_one_users_answers_everywhere,
         bans::a_changed_config_map_runs_its_ban_once,
         bans::a_neighbours_login_reads_nothing,
+        paraphrases::a_paraphrase_is_served_after_evidence,
         pods::a_restricted_pod_runs,
         pods::a_job_completes,
         pods::a_killed_sidecar_comes_back,

@@ -15,6 +15,7 @@ pub(crate) fn credentials(epoch: u64, key: [u8; 32], url: Option<String>) -> dow
         namespace_key: key.to_vec(),
         previous_namespace_key: Vec::new(),
         redis: url.map(|url| Store { url, ca: Vec::new() }),
+        qdrant: None,
     })
 }
 

@@ -6,6 +6,7 @@ use anyhow::{Context as _, ensure};
 use llmcache_tests::kit::queries;
 use serde_json::Value;
 
+use super::paraphrases;
 use super::stage::{SYSTEM, Stage, manifest, until};
 
 /// Range of every query: a few scrapes of one second.
@@ -13,6 +14,8 @@ const WINDOW: &str = "1m";
 
 pub(super) async fn every_query_returns_data_and_the_sum_is_the_ledgers(stage: &Stage) -> anyhow::Result<String> {
     start(stage).await?;
+    // What is known of its classes is there while the policy has the layer.
+    paraphrases::add_layer(stage).await?;
     let pods = stage.chats().await?;
     for pod in &pods {
         stage.traffic(pod, "start").await?;
@@ -34,6 +37,7 @@ pub(super) async fn every_query_returns_data_and_the_sum_is_the_ledgers(stage: &
     for pod in &pods {
         stage.traffic(pod, "stop").await?;
     }
+    paraphrases::remove_layer(stage).await?;
     ensure!(
         looked.is_ok(),
         "{} of {} queries return nothing:\n{}",

@@ -64,8 +64,14 @@ impl Stage {
             self.cluster().load_image(image).await?;
         }
         self.apply(&manifest("shop.yaml")).await?;
-        let bot = format!("--from-file={}", manifest("bot.py").display());
-        self.kubectl(&["-n", "shop", "create", "configmap", "bot", &bot])
+        let mut create: Vec<String> = ["-n", "shop", "create", "configmap", "bot"].map(str::to_owned).into();
+        let files = [
+            manifest("bot.py"),
+            manifest("paraphrases.py"),
+            repository("tests/samples/paraphrases.jsonl"),
+        ];
+        create.extend(files.map(|file| format!("--from-file={}", file.display())));
+        self.kubectl(&create.iter().map(String::as_str).collect::<Vec<_>>())
             .await?;
         Ok(self)
     }
