@@ -1,8 +1,8 @@
-//! A word on one side, its opposite on the other.
+//! A word on one side, its opposite on the other, or another of a set in which only one can hold.
 
 use super::{Question, words::stem};
 
-const PAIRS: [(&str, &str); 60] = [
+const PAIRS: [(&str, &str); 84] = [
     ("on", "off"),
     ("cancel", "renew"),
     ("start", "stop"),
@@ -63,6 +63,30 @@ const PAIRS: [(&str, &str); 60] = [
     ("legal", "illegal"),
     ("pros", "cons"),
     ("ascending", "descending"),
+    ("incoming", "outgoing"),
+    ("inbound", "outbound"),
+    ("cheap", "expensive"),
+    ("cheapest", "expensive"),
+    ("good", "harmful"),
+    ("attach", "detach"),
+    ("minimum", "maximum"),
+    ("credit", "debit"),
+    ("internal", "external"),
+    ("early", "late"),
+    ("entry", "exit"),
+    ("am", "pm"),
+    ("daily", "weekly"),
+    ("daily", "monthly"),
+    ("daily", "yearly"),
+    ("weekly", "monthly"),
+    ("weekly", "yearly"),
+    ("monthly", "yearly"),
+    ("first", "second"),
+    ("first", "third"),
+    ("first", "fourth"),
+    ("second", "third"),
+    ("second", "fourth"),
+    ("third", "fourth"),
 ];
 
 const PREFIXES: [&str; 7] = ["un", "in", "im", "ir", "il", "dis", "non"];

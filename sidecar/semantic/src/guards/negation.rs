@@ -2,9 +2,9 @@
 
 use super::words::Word;
 
-const NEGATIONS: [&str; 16] = [
+const NEGATIONS: [&str; 19] = [
     "not", "never", "no", "none", "nobody", "nothing", "nowhere", "neither", "nor", "without", "cannot", "unable",
-    "hardly", "except", "cant", "dont",
+    "hardly", "except", "cant", "dont", "non", "lack", "lacks",
 ];
 
 /// How many words negate.
