@@ -110,11 +110,13 @@ impl Process {
 
     /// Resident memory in MiB of the processes that it has started.
     pub(super) fn children_mib(&self) -> Result<f64> {
-        let id = self.child.id();
-        let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children"))?;
         let mut kib = 0;
-        for child in children.split_whitespace() {
-            kib += status_kib(child.parse()?, "VmRSS:")?;
+        // Each thread has the children that it started itself.
+        for task in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+            let children = fs::read_to_string(task?.path().join("children"))?;
+            for child in children.split_whitespace() {
+                kib += status_kib(child.parse()?, "VmRSS:")?;
+            }
         }
         Ok(f64::from(kib) / 1024.0)
     }

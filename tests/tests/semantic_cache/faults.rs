@@ -64,6 +64,8 @@ async fn a_frozen_embedder_is_a_miss() {
         }
     }
     let page = stage.metrics().await.unwrap();
+    // Stopped it would not see that its sidecar is gone.
+    kill_process(child, Signal::CONT).unwrap();
     let bypassed = |reason| metric(&page, "llmcache_bypass_total", &["semantic_cache", reason]);
     assert!(bypassed("\"late\"") > 0.0 && bypassed("\"late\"") + bypassed("\"busy\"") + bypassed("\"down\"") >= 40.0);
 }
