@@ -2,6 +2,7 @@
 
 mod budget;
 mod faults;
+mod judged;
 mod kept;
 mod qdrant;
 mod refused;
